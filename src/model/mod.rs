@@ -1,0 +1,23 @@
+//! The nouns: trade, bar, window, amount, identity, feed event. No I/O and no clock, so that every
+//! other room can speak of the same things.
+
+pub mod amount;
+pub mod bar;
+pub mod effects;
+pub mod feed_event;
+pub mod partition;
+pub mod state;
+pub mod trade;
+pub mod window;
+
+pub use amount::{Amount, Turnover};
+pub use bar::{Bar, BarState, Exclusion, ExclusionReason, PricePoint, Session, Verdict};
+pub use effects::{Effects, StoredEvent};
+pub use feed_event::{FeedEvent, FeedEventKind};
+pub use partition::{murmur2, partition_for_key};
+pub use state::{
+    Accumulator, Candidate, ConnectionState, Ownership, PartitionMeta, StateRecord, Tally,
+    WindowState,
+};
+pub use trade::{Disposition, DuplicateReason, Judged, Lateness, Origin, RejectReason, Trade};
+pub use window::{Interval, Window};

@@ -1,0 +1,119 @@
+//! The log as a transactional session: poll, and commit outputs, state and consumed offsets as one.
+//!
+//! Two adapters keep this contract, `kafka` and `embedded`, and one conformance suite holds both to
+//! it: order per partition, atomic commit, abort invisible, resume, replay, kill -9.
+
+use std::time::Duration;
+
+use crate::error::Result;
+
+/// The topics by role; their names come from the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Topic {
+    Trades,
+    Silver,
+    Late,
+    Rejected,
+    Bars,
+    Changelog,
+}
+
+impl Topic {
+    pub const ALL: [Topic; 6] =
+        [Self::Trades, Self::Silver, Self::Late, Self::Rejected, Self::Bars, Self::Changelog];
+}
+
+/// A record as polled, borrowed from the client's buffer.
+#[derive(Debug, Clone, Copy)]
+pub struct RawRecord<'a> {
+    pub partition: i32,
+    pub offset: i64,
+    pub key: Option<&'a [u8]>,
+    pub value: Option<&'a [u8]>,
+    /// The value of the header `model::feed_event::FEED_EVENT_HEADER`, where there is one.
+    pub event: Option<&'a [u8]>,
+}
+
+/// A record to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutRecord {
+    pub topic: Topic,
+    /// `None`: murmur2 of the key over the topic's partitions (partition 0 without a key).
+    pub partition: Option<i32>,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    pub headers: Vec<(&'static str, Vec<u8>)>,
+}
+
+/// What one call of `poll` brought besides records.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Polled {
+    /// Records handed to the callback.
+    pub records: usize,
+    /// The partitions owned from now on, when that changed: all of them must be restored and sought
+    /// before their records are handed out; a revoked partition's uncommitted work is void.
+    pub assignment: Option<Vec<i32>>,
+}
+
+/// What one transaction holds.
+#[derive(Debug, Default)]
+pub struct Beat {
+    pub records: Vec<OutRecord>,
+    /// `(partition, next offset to read)` of the trades topic.
+    pub offsets: Vec<(i32, i64)>,
+}
+
+/// Where a restored partition stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restored {
+    /// The group's stable committed offset; `None` when nothing was ever committed.
+    pub committed: Option<i64>,
+    /// Oldest offset that the trades partition still has.
+    pub log_start: i64,
+}
+
+/// A session of one consumer group member.
+pub trait Log: Send {
+    /// Partitions of the trades topic, pinned at start.
+    fn partition_count(&self) -> u32;
+
+    /// Waits at most `wait` for the first record, then hands out at most `limit`, in order per
+    /// partition. A change of assignment is reported alone, without records.
+    ///
+    /// # Errors
+    /// `Unavailable` (try again), `Restore`, `Rejoin`, `Config` (a topic is missing).
+    fn poll(
+        &mut self,
+        limit: usize,
+        wait: Duration,
+        on_record: &mut dyn FnMut(RawRecord<'_>) -> Result<()>,
+    ) -> Result<Polled>;
+
+    /// Reads the newest committed value per key of the partition's changelog, tombstones left out,
+    /// in any order. Not to be handed anything that was aborted.
+    fn restore(
+        &mut self,
+        partition: i32,
+        on_state: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>,
+    ) -> Result<Restored>;
+
+    /// The next record of `partition` handed out is the first at or after `offset`.
+    fn seek(&mut self, partition: i32, offset: i64) -> Result<()>;
+
+    /// Writes the beat as one transaction: all of it becomes visible to committed readers, or none.
+    /// After an error nothing of it is visible, or the error is `Rejoin`/`Restore` and the truth is
+    /// found by restoring. Returns when the commit is durable.
+    fn commit(&mut self, beat: &Beat) -> Result<()>;
+
+    /// End of the trades partition as of now (the offset that the next record will get); the last
+    /// stable offset for transactional writers.
+    fn end_offset(&mut self, partition: i32) -> Result<i64>;
+
+    /// Leaves the group cleanly. Uncommitted work is void.
+    fn close(&mut self);
+}
+
+/// Opens a fresh session after `Rejoin`.
+pub trait LogFactory: Send {
+    fn open(&mut self) -> Result<Box<dyn Log>>;
+}

@@ -1,0 +1,15 @@
+//! What the roles need from the world, as traits: a log, a store, a clock, a place to show things.
+//! All calls block; a role gives the pipeline a thread of its own, which keeps the hot path free of
+//! async machinery and lets a test drive the shipping code step by step.
+
+pub mod clock;
+pub mod live;
+pub mod log;
+pub mod publisher;
+pub mod store;
+
+pub use clock::Clock;
+pub use live::{BeatReport, Live, PartitionReport};
+pub use log::{Beat, Log, LogFactory, OutRecord, Polled, RawRecord, Restored, Topic};
+pub use publisher::Publisher;
+pub use store::{BarQuery, Store, StoreReader, Tier, TradeQuery};

@@ -1,0 +1,58 @@
+//! The tables: written by the pipeline, read by commands and pages. Writes are idempotent by key and
+//! ordered by write timestamp, so writing again is harmless and an old writer can never win.
+
+use crate::error::Result;
+use crate::model::{Bar, Effects, Interval, Judged};
+
+/// The writing side. One per pipeline.
+pub trait Store: Send {
+    /// Starts the writes; blocks while too many are in flight.
+    ///
+    /// # Errors
+    /// `Unavailable`: not written, call `write` again with the same rows (idempotent). `Config`: a
+    /// table is missing or refuses the row for good.
+    fn write(&mut self, rows: &Effects) -> Result<()>;
+
+    /// Returns when everything started is acknowledged. After `Unavailable`, everything since the
+    /// last successful flush must be written again; the store keeps it and does so itself on the next
+    /// call of `flush`.
+    fn flush(&mut self) -> Result<()>;
+}
+
+/// Which trades table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tier {
+    Bronze,
+    Silver,
+}
+
+/// Bars of one symbol and interval with `from_ms <= start < to_ms`, in order of start.
+#[derive(Debug, Clone)]
+pub struct BarQuery {
+    pub symbol: String,
+    pub interval: Interval,
+    pub from_ms: i64,
+    pub to_ms: i64,
+    /// At most so many, the newest ones of the range.
+    pub limit: usize,
+}
+
+/// Trades of one symbol with `from_ms <= trade time < to_ms`, in order of (time, connection, seq).
+#[derive(Debug, Clone)]
+pub struct TradeQuery {
+    pub symbol: String,
+    pub tier: Tier,
+    pub from_ms: i64,
+    pub to_ms: i64,
+    /// At most so many, the newest ones of the range.
+    pub limit: usize,
+}
+
+/// The reading side, shared by commands and pages.
+pub trait StoreReader: Send + Sync {
+    /// Every symbol ever stored, sorted.
+    fn symbols(&self) -> Result<Vec<String>>;
+    /// An unknown interval (no table) is `Config`.
+    fn bars(&self, query: &BarQuery) -> Result<Vec<Bar>>;
+    fn trades(&self, query: &TradeQuery) -> Result<Vec<Judged>>;
+}
