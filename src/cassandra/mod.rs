@@ -1,0 +1,1 @@
+//! `port::Store` on scylla, and the schema.

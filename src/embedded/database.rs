@@ -1,0 +1,58 @@
+//! The one SQLite file that the embedded log and store share.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::error::{Error, Result};
+
+/// File name within the data directory.
+const FILE_NAME: &str = "ticksmith.sqlite";
+
+/// Opens connections to one file and lets one writer in at a time. Cloning shares both.
+#[derive(Debug, Clone)]
+pub struct Database {
+    path: PathBuf,
+    /// Writers of this process queue here in order, instead of sleeping in SQLite's busy handler.
+    writer: Arc<Mutex<()>>,
+}
+
+impl Database {
+    /// Creates `directory` and the file in it when they are not there.
+    ///
+    /// # Errors
+    /// `Config` when the directory cannot be written or holds something else.
+    pub fn open(directory: &Path) -> Result<Self> {
+        let refuse = |problem: String| {
+            let shown = directory.display();
+            Error::Config(format!("data directory {shown}: {problem}; give --data a writable one"))
+        };
+        std::fs::create_dir_all(directory).map_err(|error| refuse(error.to_string()))?;
+        let database = Self { path: directory.join(FILE_NAME), writer: Arc::new(Mutex::new(())) };
+        let connection = database.connect()?;
+        connection
+            .pragma_update(None, "journal_mode", "WAL")
+            .map_err(|error| refuse(error.to_string()))?;
+        Ok(database)
+    }
+
+    /// A connection of one's own. Write only while holding `write_lock`.
+    pub fn connect(&self) -> Result<Connection> {
+        let open = || -> rusqlite::Result<Connection> {
+            let connection = Connection::open(&self.path)?;
+            // Another process (`ticksmith bars --data …`) may hold the file for a moment.
+            connection.busy_timeout(Duration::from_secs(10))?;
+            connection.pragma_update(None, "synchronous", "NORMAL")?;
+            Ok(connection)
+        };
+        open().map_err(|error| Error::Config(format!("{}: {error}", self.path.display())))
+    }
+
+    /// Held over every write transaction.
+    pub fn write_lock(&self) -> MutexGuard<'_, ()> {
+        // The lock guards no data, so a writer that panicked leaves nothing half done in it.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

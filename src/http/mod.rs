@@ -1,0 +1,1 @@
+//! Health, metrics, bars, live updates and the built-in dashboard.

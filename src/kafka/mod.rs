@@ -1,0 +1,1 @@
+//! `port::Log` and `port::Publisher` on rdkafka, and the topics.

@@ -1,0 +1,12 @@
+//! One page per subcommand: its help, its arguments, and how its parts are wired.
+
+pub mod bars;
+pub mod cassandra_init;
+pub mod config;
+pub mod producer;
+pub mod simulate;
+pub mod stream;
+pub mod topics;
+pub mod trades;
+pub mod up;
+pub mod verify;

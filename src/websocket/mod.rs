@@ -1,0 +1,1 @@
+//! The Finnhub client, and its mirror image, the simulator.
