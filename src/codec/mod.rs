@@ -1,1 +1,3 @@
 //! Bytes to nouns and back.
+
+pub mod finnhub;

@@ -1,6 +1,10 @@
 //! The pure machine: `step(Input)` appends to `Effects`. No clock, no I/O, no async, no randomness,
 //! so everything that can go wrong here is testable in milliseconds.
 
+pub mod intake;
+
+pub use intake::{Arrival, Intake, IntakeConfig, IntakeCounts, IntakeOutput, Numbered, Rejection};
+
 use crate::model::{FeedEvent, Origin, RejectReason, Trade};
 
 /// Everything that can happen to a partition.

@@ -1,0 +1,234 @@
+//! Finnhub's JSON frames to nouns. One bad element must not cost its neighbours, and no digit that
+//! the feed sent may be lost unseen.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::model::{Element, FeedTrade, Frame, MalformedElement};
+
+#[derive(Deserialize)]
+struct RawFrame<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    msg: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct RawElement<'a> {
+    #[serde(borrow)]
+    s: Cow<'a, str>,
+    #[serde(borrow)]
+    p: &'a RawValue,
+    #[serde(borrow)]
+    v: &'a RawValue,
+    t: i64,
+    #[serde(default)]
+    c: Option<Vec<String>>,
+}
+
+/// Takes one message apart. Never fails: what cannot be read comes back as `Malformed`.
+pub fn decode(raw: &str) -> Frame {
+    let frame: RawFrame<'_> = match serde_json::from_str(raw) {
+        Ok(frame) => frame,
+        Err(error) => return malformed(format!("not a JSON frame: {error}")),
+    };
+    match frame.kind.as_deref() {
+        Some("trade") => match frame.data {
+            Some(data) => decode_elements(data),
+            None => malformed("a trade frame without data".into()),
+        },
+        Some("ping") => Frame::Ping,
+        Some("error") => Frame::Error { message: frame.msg.unwrap_or_default().into_owned() },
+        Some(other) => malformed(format!("unknown frame type '{}'", shortened(other))),
+        None => malformed("a frame without type".into()),
+    }
+}
+
+fn malformed(problem: String) -> Frame {
+    Frame::Malformed { problem }
+}
+
+/// A text of the feed, cut so that it fits a log line.
+fn shortened(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+fn decode_elements(data: &RawValue) -> Frame {
+    let elements: Vec<&RawValue> = match serde_json::from_str(data.get()) {
+        Ok(elements) => elements,
+        Err(error) => return malformed(format!("data is not an array: {error}")),
+    };
+    Frame::Trades(elements.into_iter().map(|element| decode_element(element.get())).collect())
+}
+
+fn decode_element(raw: &str) -> Element {
+    match decode_trade(raw) {
+        Ok(trade) => Element::Trade(trade),
+        Err(problem) => Element::Malformed(MalformedElement {
+            raw: raw.to_owned(),
+            symbol: symbol_of(raw),
+            problem,
+        }),
+    }
+}
+
+fn decode_trade(raw: &str) -> Result<FeedTrade, String> {
+    let element: RawElement<'_> = serde_json::from_str(raw).map_err(|error| error.to_string())?;
+    let (price, inexact_price) = number(element.p.get()).ok_or("`p` is not a number")?;
+    let (volume, inexact_volume) = number(element.v.get()).ok_or("`v` is not a number")?;
+    Ok(FeedTrade {
+        symbol: element.s.into_owned(),
+        price,
+        volume,
+        trade_time_ms: element.t,
+        conditions: element.c,
+        inexact_numbers: u8::from(inexact_price) + u8::from(inexact_volume),
+    })
+}
+
+/// The symbol of an element that is otherwise broken.
+fn symbol_of(raw: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct OnlySymbol {
+        s: Option<String>,
+    }
+    serde_json::from_str::<OnlySymbol>(raw).ok()?.s
+}
+
+/// The nearest double of a JSON number, and whether the text said more than the double keeps.
+fn number(text: &str) -> Option<(f64, bool)> {
+    if !text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+        return None;
+    }
+    let value: f64 = text.parse().ok()?;
+    // Up to 15 significant digits always survive; 16 characters hold 15 digits and a point.
+    let inexact = text.len() > 16 && decimal(text) != decimal(&format!("{value:e}"));
+    Some((value, inexact))
+}
+
+/// Significant digits and the power of ten of the first one: equal exactly for equal numbers.
+fn decimal(text: &str) -> (bool, String, i64) {
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (negative, mantissa) = match mantissa.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, mantissa),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    let leading_zeros = digits.len() - digits.trim_start_matches('0').len();
+    let significant = digits.trim_matches('0').to_owned();
+    if significant.is_empty() {
+        return (false, significant, 0);
+    }
+    let exponent: i64 = exponent.parse().unwrap_or(i64::MAX / 2);
+    (negative, significant, exponent + whole.len() as i64 - leading_zeros as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn elements(raw: &str) -> Vec<Element> {
+        match decode(raw) {
+            Frame::Trades(elements) => elements,
+            other => panic!("not a trade frame: {other:?}"),
+        }
+    }
+
+    fn only_trade(raw_element: &str) -> FeedTrade {
+        match decode_element(raw_element) {
+            Element::Trade(trade) => trade,
+            Element::Malformed(element) => panic!("{}", element.problem),
+        }
+    }
+
+    #[test]
+    fn conditions_come_as_array_null_empty_or_not_at_all() {
+        let cases: [(&str, Option<&[&str]>); 4] = [
+            (
+                r#"{"c":["1","8","24","12"],"p":1,"s":"A","t":1,"v":1}"#,
+                Some(&["1", "8", "24", "12"]),
+            ),
+            (r#"{"c":[],"p":1,"s":"A","t":1,"v":1}"#, Some(&[])),
+            (r#"{"c":null,"p":1,"s":"A","t":1,"v":1}"#, None),
+            (r#"{"p":1,"s":"A","t":1,"v":1}"#, None),
+        ];
+        for (raw, expected) in cases {
+            let expected: Option<Vec<String>> =
+                expected.map(|codes| codes.iter().map(ToString::to_string).collect());
+            assert_eq!(only_trade(raw).conditions, expected, "{raw}");
+        }
+    }
+
+    #[test]
+    fn every_double_is_the_nearest_one_and_lost_digits_are_counted() {
+        let cases = [
+            ("222457", 222457.0, 0),
+            ("0.000004", 0.000004, 0),
+            ("0.30000000000000004", 0.30000000000000004, 0),
+            ("0.3000000000000000444", 0.30000000000000004, 1),
+            ("123456789012345678", 123456789012345680.0, 1),
+            ("100000000000000000000", 1e20, 0),
+            ("1.50000000000000000000", 1.5, 0),
+            ("1e-7", 1e-7, 0),
+            ("0.00000000000000000000", 0.0, 0),
+            ("-1", -1.0, 0),
+        ];
+        for (text, value, inexact) in cases {
+            let trade = only_trade(&format!(r#"{{"p":{text},"s":"A","t":1,"v":0}}"#));
+            assert_eq!((trade.price, trade.inexact_numbers), (value, inexact), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bad_element_keeps_its_text_and_spares_its_neighbours() {
+        let good = r#"{"p":1.5,"s":"A","t":1,"v":2}"#;
+        let bad = [
+            (r#"{"p":1500,"s":"OANDA:USD_KRW","v":1}"#, Some("OANDA:USD_KRW")),
+            (r#"{"p":"1.5","s":"A","t":1,"v":2}"#, Some("A")),
+            (r#"{"p":1.5,"t":1,"v":2}"#, None),
+            (r#"{"p":1.5,"s":"A","t":1}"#, Some("A")),
+            (r#"{"p":1.5,"s":"A","t":"now","v":2}"#, Some("A")),
+            (r#"{"c":[1],"p":1.5,"s":"A","t":1,"v":2}"#, Some("A")),
+            ("17", None),
+            ("null", None),
+        ];
+        for (raw, symbol) in bad {
+            let frame = format!(r#"{{"data":[{good},{raw},{good}],"type":"trade"}}"#);
+            let elements = elements(&frame);
+            assert!(matches!(elements[0], Element::Trade(_)) && elements[0] == elements[2]);
+            let Element::Malformed(element) = &elements[1] else { panic!("{raw} passed") };
+            assert_eq!((element.raw.as_str(), element.symbol.as_deref()), (raw, symbol));
+        }
+    }
+
+    #[test]
+    fn frames_that_are_no_trades_are_named() {
+        assert_eq!(decode(r#"{"type":"ping"}"#), Frame::Ping);
+        assert_eq!(
+            decode(r#"{"msg":"Invalid symbol FX:EURUSD","type":"error"}"#),
+            Frame::Error { message: "Invalid symbol FX:EURUSD".into() }
+        );
+        assert_eq!(decode(r#"{"data":[],"type":"trade"}"#), Frame::Trades(vec![]));
+        for raw in [
+            "",
+            "[]",
+            "null",
+            "{",
+            r#""data":[{"c":["1"]"#,
+            r#"{"type":7}"#,
+            r#"{"type":"trade"}"#,
+            r#"{"data":{},"type":"trade"}"#,
+            r#"{"data":[],"type":"message"}"#,
+            r#"{"dta":[],"type":"trade"}"#,
+            r#"{"data":[{"c":["1","p":146.76,"s":"A","t":1,"v":1}],"type":"trade"}"#,
+        ] {
+            assert!(matches!(decode(raw), Frame::Malformed { .. }), "{raw}");
+        }
+    }
+}

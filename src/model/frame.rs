@@ -1,0 +1,47 @@
+//! One message of the feed's socket, taken apart but not yet numbered: what the codec hands to the
+//! intake, so that neither has to know the other.
+
+/// A message of the feed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Frame {
+    /// `{"type":"trade","data":[…]}`, possibly with elements that are no trades.
+    Trades(Vec<Element>),
+    /// The feed's own sign of life, about once a minute; nobody answers it.
+    Ping,
+    /// `{"type":"error","msg":…}`; the symbol is named by some messages only.
+    Error { message: String },
+    /// Not JSON, not of the shape of a frame, or of a type that we do not know.
+    Malformed { problem: String },
+}
+
+/// One element of a trade frame.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Element {
+    Trade(FeedTrade),
+    Malformed(MalformedElement),
+}
+
+/// What the feed says about one trade.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeedTrade {
+    pub symbol: String,
+    pub price: f64,
+    pub volume: f64,
+    /// Milliseconds since the UNIX epoch.
+    pub trade_time_ms: i64,
+    /// `None`: null or missing.
+    pub conditions: Option<Vec<String>>,
+    /// Its numbers that were sent with more digits than a double keeps (0, 1 or 2).
+    pub inexact_numbers: u8,
+}
+
+/// An element that cannot be a trade; its neighbours are not affected.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MalformedElement {
+    /// The element's text as received.
+    pub raw: String,
+    /// Where it could be read.
+    pub symbol: Option<String>,
+    /// One clause for people.
+    pub problem: String,
+}
