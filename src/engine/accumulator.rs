@@ -44,10 +44,7 @@ fn offer(
 
 /// Whether `volume` can be added without passing the bound of a window.
 pub fn has_room(accumulator: &Accumulator, volume: Amount) -> bool {
-    accumulator
-        .volume
-        .checked_add(volume)
-        .is_some_and(|sum| sum.units() <= VOLUME_LIMIT_UNITS)
+    accumulator.volume.checked_add(volume).is_some_and(|sum| sum.units() <= VOLUME_LIMIT_UNITS)
 }
 
 /// Adds one trade. `has_room` must hold.
@@ -75,8 +72,7 @@ pub fn add(
     }
     if eligibility.volume {
         accumulator.volume = accumulator.volume.checked_add(volume).expect(FITS);
-        accumulator.turnover =
-            accumulator.turnover.checked_add_product(price, volume).expect(FITS);
+        accumulator.turnover = accumulator.turnover.checked_add_product(price, volume).expect(FITS);
         accumulator.trade_count += 1;
     }
     if eligibility.is_excluded() {

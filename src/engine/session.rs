@@ -111,15 +111,15 @@ mod tests {
     fn sessions_follow_new_york() {
         let calendar = Calendar::built_in().expect("the built-in calendar parses");
         let cases = [
-            ("2024-03-08T14:29:59Z", Session::Pre),     // EST: opens 14:30 UTC
+            ("2024-03-08T14:29:59Z", Session::Pre), // EST: opens 14:30 UTC
             ("2024-03-08T14:30:00Z", Session::Regular),
             ("2024-03-11T13:30:00Z", Session::Regular), // EDT since the 10th
             ("2024-03-11T20:00:00Z", Session::Post),
             ("2024-11-04T20:59:59Z", Session::Regular), // EST again since the 3rd
             ("2024-11-29T18:00:00Z", Session::Post),    // half day
             ("2024-11-29T22:00:00Z", Session::Closed),
-            ("2018-12-05T16:00:00Z", Session::Closed),  // day of mourning
-            ("2024-07-06T16:00:00Z", Session::Closed),  // Saturday
+            ("2018-12-05T16:00:00Z", Session::Closed), // day of mourning
+            ("2024-07-06T16:00:00Z", Session::Closed), // Saturday
             ("2024-07-05T07:59:59Z", Session::Closed),
             ("2024-07-05T08:00:00Z", Session::Pre),
         ];
