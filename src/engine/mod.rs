@@ -1,9 +1,26 @@
 //! The pure machine: `step(Input)` appends to `Effects`. No clock, no I/O, no async, no randomness,
 //! so everything that can go wrong here is testable in milliseconds.
 
+pub mod accumulator;
+mod agenda;
+mod cleaning;
+pub mod conditions;
+mod connections;
+mod emission;
 pub mod intake;
+mod partition;
+pub mod rules;
+pub mod session;
+mod snapshot;
+pub mod symbol_class;
+mod symbols;
+mod windows;
 
+pub use conditions::Policy;
 pub use intake::{Arrival, Intake, IntakeConfig, IntakeCounts, IntakeOutput, Numbered, Rejection};
+pub use partition::Engine;
+pub use rules::Rules;
+pub use symbol_class::{ClassRule, SymbolClass};
 
 use crate::model::{FeedEvent, Origin, RejectReason, Trade};
 
