@@ -3,7 +3,8 @@
 //! two equal trades. `producer` runs it live, `verify` offline.
 
 use crate::model::{
-    Element, FeedEvent, FeedEventKind, FeedTrade, Frame, MalformedElement, RejectReason, Trade,
+    Arrival, Element, FeedEvent, FeedEventKind, FeedTrade, Frame, MalformedElement, RejectReason,
+    Trade,
 };
 
 mod second_encoding;
@@ -24,15 +25,6 @@ pub struct IntakeConfig {
     pub drop_repeats: bool,
     /// A trade further ahead of both its arrival and the feed's time does not move feed time, ms.
     pub future_bound_ms: i64,
-}
-
-/// When something reached the socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Arrival {
-    /// Wall clock, µs since the epoch; 0 when there was no arrival (offline).
-    pub at_us: i64,
-    /// Monotonic clock, µs.
-    pub monotonic_us: i64,
 }
 
 /// Something that took a seq of its connection.

@@ -15,7 +15,7 @@ pub use amount::{Amount, Turnover};
 pub use bar::{Bar, BarState, Exclusion, ExclusionReason, PricePoint, Session, Verdict};
 pub use effects::{Effects, StoredEvent};
 pub use feed_event::{FeedEvent, FeedEventKind};
-pub use frame::{Element, FeedTrade, Frame, MalformedElement};
+pub use frame::{Arrival, Element, FeedTrade, Frame, MalformedElement};
 pub use partition::{murmur2, partition_for_key};
 pub use state::{
     Accumulator, Candidate, ConnectionState, Ownership, PartitionMeta, StateRecord, Tally,
