@@ -6,6 +6,7 @@ pub mod ending;
 pub mod identity;
 mod session;
 pub mod signal;
+pub mod simulator;
 
 pub use address::{Address, spread_symbols};
 pub use client::{Client, ClientOptions};

@@ -76,7 +76,7 @@ impl<'a> Session<'a> {
 
     async fn subscribe(&mut self) -> Result<(), Ending> {
         for symbol in &self.client.options.symbols {
-            let request = serde_json::json!({"type": "subscribe", "symbol": symbol}).to_string();
+            let request = finnhub::subscribe_request(symbol);
             if let Err(error) = self.socket.feed(Message::text(request)).await {
                 return Err(self.broken(&error));
             }
