@@ -219,7 +219,7 @@ fn odd_lot(random: &mut ChaCha8Rng) -> i64 {
 
 /// Busy times trade in larger sizes.
 fn round_lot(activity: f64, random: &mut ChaCha8Rng) -> i64 {
-    let lots = 1 + (exponential(random) * activity.sqrt()) as i64;
+    let lots = 1 + (exponential(random) * activity) as i64;
     let rest = if random.random_bool(0.1) { random.random_range(1..100) } else { 0 };
     lots * 100 + rest
 }

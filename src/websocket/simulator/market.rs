@@ -88,6 +88,11 @@ impl Market {
         self.others = Weights::new(others);
     }
 
+    /// Leaves out what would have happened before `time_ms`: after the machine slept, say.
+    pub fn skip_to(&mut self, time_ms: i64) {
+        self.next_us = self.next_us.max(time_ms as f64 * 1_000.0);
+    }
+
     /// Appends what is delivered before `until_ms`, in order of delivery.
     pub fn advance(&mut self, until_ms: i64, out: &mut Vec<Print>) {
         let until_us = until_ms as f64 * 1_000.0;

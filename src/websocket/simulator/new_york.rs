@@ -79,8 +79,8 @@ fn moment(second_of_day: f64, is_weekday: bool) -> Moment {
         return Moment { phase: Phase::Extended, activity: 0.2 + 0.4 * (1.0 - since_close) };
     }
     let done = (second_of_day - OPEN_S) / (CLOSE_S - OPEN_S);
-    let opening = 3.2 * (-done / 0.06).exp();
-    let closing = 2.8 * ((done - 1.0) / 0.05).exp();
+    let opening = 3.4 * (-done / 0.08).exp();
+    let closing = 3.2 * ((done - 1.0) / 0.07).exp();
     Moment { phase: Phase::Regular, activity: 0.8 + opening + closing }
 }
 
