@@ -3,6 +3,8 @@
 //!
 //! One file per room that reports: `stream`, `feed`, `log`, `store`.
 
+pub mod stream;
+
 use std::sync::LazyLock;
 
 use prometheus::{
