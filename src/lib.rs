@@ -29,7 +29,6 @@ pub mod error;
 pub mod http;
 pub mod kafka;
 pub mod model;
-pub mod pipeline;
 pub mod port;
 pub mod role;
 pub mod runtime;
