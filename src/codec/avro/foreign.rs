@@ -10,7 +10,7 @@ use apache_avro::schema::Name;
 use apache_avro::{Schema, from_value};
 use serde::de::DeserializeOwned;
 
-use super::schema::{ALLOCATION_BYTES_MAX, OwnSchema, header_of, one_line, trailing};
+use super::schema::{ALLOCATION_BYTES_MAX, OwnSchema, fingerprints_of, one_line, trailing};
 use super::{SchemaLookup, Undecodable};
 use crate::error::{Error, Result};
 
@@ -47,8 +47,10 @@ impl WriterSchemas {
         let schema = parse(text).map_err(|problem| {
             Error::Config(format!("writer schema: {problem}; give a valid Avro schema"))
         })?;
-        let (_, fingerprint) = header_of(&schema);
-        self.by_fingerprint.insert(fingerprint, Arc::new(schema));
+        let schema = Arc::new(schema);
+        for fingerprint in fingerprints_of(&schema) {
+            self.by_fingerprint.insert(fingerprint, Arc::clone(&schema));
+        }
         Ok(())
     }
 
@@ -98,7 +100,7 @@ impl WriterSchemas {
         };
         let schema = parse(&text)
             .map_err(|problem| Undecodable::Definite(format!("schema {id}: {problem}")))?;
-        let same = header_of(&schema).1 == own.fingerprint();
+        let same = own.is_named_by(fingerprints_of(&schema)[0]);
         let plan = if same { Plan::Own } else { Plan::Resolve(Arc::new(schema)) };
         self.keep(key, plan.clone());
         Ok(plan)

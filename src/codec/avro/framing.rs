@@ -29,6 +29,14 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// What precedes a datum in single-object encoding.
+pub(super) fn single_object_header(fingerprint: [u8; 8]) -> [u8; 10] {
+    let mut header = [0; 10];
+    header[..2].copy_from_slice(&SINGLE_OBJECT);
+    header[2..].copy_from_slice(&fingerprint);
+    header
+}
+
 pub(super) fn write_id(id: u32, out: &mut Vec<u8>) {
     out.push(CONFLUENT);
     out.extend_from_slice(&id.to_be_bytes());

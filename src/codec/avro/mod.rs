@@ -172,7 +172,7 @@ impl Avro {
     ) -> Result<T, Undecodable> {
         let frame = Frame::parse(bytes).map_err(Undecodable::Definite)?;
         match frame {
-            Frame::Fingerprint(fingerprint, datum) if fingerprint == own.fingerprint() => {
+            Frame::Fingerprint(fingerprint, datum) if own.is_named_by(fingerprint) => {
                 own.read(datum).map_err(Undecodable::Definite)
             }
             Frame::Fingerprint(fingerprint, datum) => {

@@ -160,8 +160,8 @@ fn foreign_datum(schema: &str, fields: &[(&str, apache_avro::types::Value)]) -> 
 
 fn framed(schema: &str, datum: &[u8]) -> Vec<u8> {
     let schema = apache_avro::Schema::parse_str(schema).expect("schema");
-    let (header, _) = super::schema::header_of(&schema);
-    [&header[..], datum].concat()
+    let [fingerprint, _] = super::schema::fingerprints_of(&schema);
+    [&framing::single_object_header(fingerprint)[..], datum].concat()
 }
 
 fn is_definite<T: fmt::Debug>(result: &Result<T, Undecodable>) -> bool {
@@ -264,6 +264,26 @@ fn a_cut_or_extended_record_is_definitely_no_record() {
         let longer = [&whole[..], &[0]].concat();
         assert!(is_definite(&avro.decode_trade(&longer)));
     }
+}
+
+/// Bytes made with fastavro 1.13 from the schema file, under the fingerprint of Java and fastavro, and
+/// under the one of Avro's own Python library.
+#[test]
+fn records_of_foreign_libraries_are_read() {
+    let datum = FASTAVRO_DATUM;
+    for header in ["c3011493f056423b6e24", "c301955a84bff09790f7"] {
+        let bytes = from_hex(&format!("{header}{datum}"));
+        assert_eq!(Avro::single_object().decode_trade(&bytes), Ok(sample_trade()));
+    }
+    let ours = trade_bytes(&Avro::single_object(), &sample_trade());
+    assert_eq!(ours, from_hex(&format!("c3011493f056423b6e24{datum}")));
+}
+
+const FASTAVRO_DATUM: &str = "1c42494e414e43453a58525045544807983b2b5028573f0000000000003740c8f5ec81b75b02040231043132008280ecafe6a5ca050eb69e80bbe6a5ca051266696e6e6875622f30";
+
+fn from_hex(text: &str) -> Vec<u8> {
+    let digit = |index| u8::from_str_radix(&text[index..index + 2], 16).expect("hex");
+    (0..text.len()).step_by(2).map(digit).collect()
 }
 
 #[test]
