@@ -30,6 +30,7 @@ pub mod error;
 pub mod http;
 pub mod kafka;
 pub mod model;
+pub mod pipeline;
 pub mod port;
 pub mod registry;
 pub mod role;
