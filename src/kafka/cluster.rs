@@ -90,11 +90,17 @@ impl Cluster {
         })
     }
 
-    /// Partitions of one topic as of now; 0 when it is gone.
+    /// Partitions of one topic as of now; 0 when it is not there.
     pub fn partition_count(&self, name: &str) -> Result<u32> {
+        Ok(self.shape(name)?.0)
+    }
+
+    /// Partitions of one topic, and the fewest replicas that one of them has; zeros when it is not there.
+    pub fn shape(&self, name: &str) -> Result<(u32, u32)> {
         let metadata = self.metadata(Some(name), ASK_WITHIN)?;
-        let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
-        Ok(count as u32)
+        let partitions = metadata.topics().first().map_or(&[][..], |topic| topic.partitions());
+        let replicas = partitions.iter().map(|partition| partition.replicas().len()).min();
+        Ok((partitions.len() as u32, replicas.unwrap_or(0) as u32))
     }
 
     /// Oldest offset, and the one after the newest, open transactions included.

@@ -12,7 +12,6 @@ use crate::error::{Error, Result};
 use crate::port::Topic;
 
 const CREATE_WITHIN: Duration = Duration::from_secs(30);
-/// A record larger than this is refused; bars, state and trades stay far below.
 const HOUR_MS: u64 = 3_600_000;
 
 /// What a topic should be.
@@ -96,12 +95,12 @@ pub fn ensure(config: &Config) -> Result<Vec<TopicReport>> {
     plan(&config.topics)
         .iter()
         .map(|plan| {
-            let found = cluster.partition_count(&plan.name)?;
-            let created = found == 0 && create(&settings, plan)?;
-            let (partitions, state) = if created {
+            let missing = cluster.partition_count(&plan.name)? == 0;
+            let (partitions, state) = if missing && create(&settings, plan)? {
                 (plan.partitions, TopicState::Created)
             } else {
-                (found, compare(&settings, plan, found)?)
+                let shape = cluster.shape(&plan.name)?;
+                (shape.0, compare(&settings, plan, shape)?)
             };
             Ok(TopicReport { name: plan.name.clone(), partitions, state })
         })
@@ -136,15 +135,15 @@ fn create(settings: &Settings, plan: &TopicPlan) -> Result<bool> {
     Ok(true)
 }
 
-fn compare(settings: &Settings, plan: &TopicPlan, partitions: u32) -> Result<TopicState> {
+fn compare(settings: &Settings, plan: &TopicPlan, shape: (u32, u32)) -> Result<TopicState> {
     let found = topic_settings(settings, &plan.name)?;
-    let differences = differences(plan, partitions, &found);
+    let differences = differences(plan, shape, &found);
     Ok(if differences.is_empty() { TopicState::AsWanted } else { TopicState::Differs(differences) })
 }
 
 fn differences(
     plan: &TopicPlan,
-    partitions: u32,
+    (partitions, replication): (u32, u32),
     found: &[(String, String)],
 ) -> Vec<Difference> {
     let mut differences = Vec::new();
@@ -163,6 +162,7 @@ fn differences(
         }
     };
     compare("partitions", &plan.partitions.to_string(), &partitions.to_string());
+    compare("replication", &plan.replication.to_string(), &replication.to_string());
     for (name, wanted) in &plan.settings {
         let value = found.iter().find(|(setting, _)| setting == name);
         compare(name, wanted, value.map_or("(not told)", |(_, value)| value));
@@ -200,7 +200,7 @@ mod tests {
             ("cleanup.policy".to_owned(), "compact".to_owned()),
             ("retention.ms".to_owned(), "604800000.0".to_owned()),
         ];
-        let differences = differences(&plan, 3, &found);
+        let differences = differences(&plan, (3, 1), &found);
         let told: Vec<_> =
             differences.iter().map(|d| (d.setting.as_str(), d.wanted.as_str(), d.found.as_str())).collect();
         assert_eq!(told, [("partitions", "6", "3"), ("cleanup.policy", "delete", "compact")]);
