@@ -116,7 +116,7 @@ fn advance(
             *position = record.offset + 1;
             Ok(())
         }
-        Fetched::End { offset } => {
+        Fetched::End { offset, .. } => {
             *position = offset.max(*position);
             Ok(())
         }

@@ -24,6 +24,7 @@ pub(super) enum Fetched<'a> {
     Record(RawRecord<'a>),
     /// Everything stable was read; `offset` is the position of the next record.
     End {
+        partition: i32,
         offset: i64,
     },
     Failed {
@@ -141,7 +142,7 @@ impl<C: ConsumerContext> FetchQueue<C> {
                 let event = if value.is_none() { self.event_header(message) } else { None };
                 Fetched::Record(RawRecord { partition, offset, key, value, event })
             }
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => Fetched::End { offset },
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => Fetched::End { partition, offset },
             code => Fetched::Failed { partition, code },
         }
     }

@@ -159,7 +159,12 @@ impl Member {
                 }
                 Ok(())
             }
-            Fetched::End { .. } => Ok(()),
+            Fetched::End { partition, offset } => {
+                if let Some(Position::From(next)) = owned.get_mut(&partition) {
+                    *next = offset.max(*next);
+                }
+                Ok(())
+            }
             Fetched::Failed { partition, code } => judge_partition(topic, partition, code),
         })?;
         Ok(records)
@@ -205,6 +210,16 @@ impl Member {
             std::thread::sleep(SEEK_PAUSE);
         }
         Err(Error::Rejoin(format!("partition {partition} cannot be sought: {refusal}")))
+    }
+
+    /// Where the next record is read: control records that end the partition are passed when the
+    /// broker says that there is nothing behind them.
+    pub fn position(&self, partition: i32) -> Result<i64> {
+        match self.owned.get(&partition) {
+            Some(Position::From(next)) => Ok(*next),
+            Some(Position::Unknown) => Err(Error::Bug(format!("partition {partition} not sought"))),
+            None => Err(Error::Rejoin(format!("partition {partition} is no longer owned"))),
+        }
     }
 
     /// The group's committed offset, waiting for transactions that are still open on it: with

@@ -185,6 +185,10 @@ impl Log for KafkaSession {
         Ok(())
     }
 
+    fn position(&mut self, partition: i32) -> Result<i64> {
+        self.member()?.position(partition)
+    }
+
     fn end_offset(&mut self, partition: i32) -> Result<i64> {
         self.member()?.stable_end(partition)
     }

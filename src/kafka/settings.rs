@@ -101,6 +101,8 @@ impl Settings {
             // Eager: everything is given back before anything is handed out, so that two members
             // never hold one partition's state at the same time.
             ("partition.assignment.strategy", "range".into()),
+            // The end is told, so that a position passes control records that no record follows.
+            ("enable.partition.eof", "true".into()),
             ("session.timeout.ms", session_ms.to_string()),
             ("heartbeat.interval.ms", (session_ms / 3).clamp(100, 3000).to_string()),
             ("max.poll.interval.ms", self.kafka.max_poll_interval_ms.max(session_ms).to_string()),

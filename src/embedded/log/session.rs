@@ -302,6 +302,14 @@ impl Log for EmbeddedSession {
         self.trim_now_and_then()
     }
 
+    fn position(&mut self, partition: i32) -> Result<i64> {
+        self.check_alive()?;
+        let cursor = self.cursors.get(partition as usize);
+        cursor
+            .and_then(|cursor| cursor.next_offset)
+            .ok_or_else(|| Error::Bug(format!("partition {partition} was not sought")))
+    }
+
     fn end_offset(&mut self, partition: i32) -> Result<i64> {
         self.check_alive()?;
         Ok(self.broker.end_offset(Topic::Trades, partition))
