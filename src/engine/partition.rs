@@ -366,7 +366,8 @@ impl Engine {
             Action::Close => end_ms,
             Action::Evict => end_ms + self.rules.allowed_lateness_ms,
         };
-        self.agenda.add(Due { at_ms, action, key, symbol });
+        let name = Arc::clone(&self.symbols.get(symbol).name);
+        self.agenda.add(Due { at_ms, action, key, name, symbol });
     }
 
     fn event(&mut self, origin: Origin, event: FeedEvent, effects: &mut Effects) {
