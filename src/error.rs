@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 /// Every fallible call of the crate.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The message is one line for the user: the thing, what is wrong with it, and the remedy. It never
 /// holds a secret.

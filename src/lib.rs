@@ -10,6 +10,7 @@
 //! - [`kafka`]: `port::Log` and `port::Publisher` on rdkafka.
 //! - [`cassandra`]: `port::Store` on scylla.
 //! - [`embedded`]: `port::Log` and `port::Store` in this process, one SQLite file.
+//! - [`registry`]: the schema registry's client.
 //! - [`websocket`]: the Finnhub client, and its mirror image, the simulator's server.
 //! - [`http`]: health, metrics, bars, live updates, the built-in dashboard.
 //! - [`runtime`]: shutdown, backoff, the only caller of the system clock.
@@ -31,6 +32,7 @@ pub mod kafka;
 pub mod model;
 pub mod pipeline;
 pub mod port;
+pub mod registry;
 pub mod role;
 pub mod runtime;
 pub mod telemetry;

@@ -1,1 +1,420 @@
-//! The beat.
+//! The beat: poll, decode, step, write, commit. The one place where the engine meets a log and a
+//! store; everything it needs comes in through ports, so tests drive this very code.
+//!
+//! A beat is many micro-batches and one transaction. Store writes leave with each micro-batch; when
+//! the store has acknowledged all of the beat, one transaction takes its records, its state and its
+//! offsets. Until then nothing is open, so a store that is away fences nobody.
+
+mod outbox;
+mod partitions;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::codec::avro::Avro;
+use crate::engine::{Input, Rules};
+use crate::error::{Error, Result};
+use crate::model::{Effects, Tally};
+use crate::port::{
+    Beat, BeatReport, Clock, Live, Log, LogFactory, OutRecord, PartitionReport, Store, Topic,
+};
+use crate::runtime::Shutdown;
+use crate::telemetry::stream as events;
+
+use outbox::Outbox;
+use partitions::Partitions;
+
+/// First and longest pause after a dependency refused, ms.
+const RETRY_INITIAL_MS: u64 = 100;
+const RETRY_LONGEST_MS: u64 = 5_000;
+/// A pause is slept in steps of this, so that a stop is noticed, ms.
+const RETRY_STEP_MS: u64 = 50;
+
+/// When to do what; see `[stream]` of the configuration.
+#[derive(Debug, Clone)]
+pub struct Schedule {
+    pub beat_ms: u64,
+    pub beat_records: usize,
+    pub beat_bytes: usize,
+    pub batch_ms: u64,
+    pub batch_records: usize,
+    pub provisional_every_ms: u64,
+    pub provisional_max_lag_ms: i64,
+    /// A stop gives up on an unfinished beat after this; its work is done again after the restart.
+    pub drain_deadline_ms: u64,
+    pub silver_topic: bool,
+    pub provisional_to_topic: bool,
+    /// Committed offset and state must agree; false under `at_least_once`.
+    pub exactly_once: bool,
+    /// Stop at the end offsets seen at start.
+    pub until_end: bool,
+    /// At that end, emit the windows still open, marked provisional.
+    pub drain: bool,
+}
+
+/// What a pipeline is made of.
+pub struct Parts {
+    pub log_factory: Box<dyn LogFactory>,
+    /// `None`: topics only.
+    pub store: Option<Box<dyn Store>>,
+    pub live: Arc<dyn Live>,
+    pub avro: Arc<Avro>,
+    pub rules: Arc<Rules>,
+    pub clock: Arc<dyn Clock>,
+    pub schedule: Schedule,
+    /// Name of the trades topic, for the headers of rejected records.
+    pub trades_topic: String,
+}
+
+/// A running stream. `run` owns it to its end.
+pub struct Pipeline {
+    parts: Parts,
+    log: Box<dyn Log>,
+    shutdown: Shutdown,
+    partitions: Partitions,
+    outbox: Outbox,
+    effects: Effects,
+    /// Records taken in since the last commit.
+    beat_records: usize,
+    beat_started_us: i64,
+    sampled_at_us: i64,
+    /// When a poll last brought less than it could: the lag is at most the time since.
+    caught_up_at_us: i64,
+    /// When the stop was asked for.
+    stop_asked_at_us: Option<i64>,
+    /// End offsets at start, for `until_end`.
+    ends: Option<BTreeMap<i32, i64>>,
+    last_report: BeatReport,
+}
+
+/// Runs a pipeline until it is asked to stop, or to the end of the log when told so. Returns the
+/// state after the last beat.
+///
+/// # Errors
+/// What cannot be mended by waiting: `Config`, `Bug`, or `Unavailable` at the very start.
+pub fn run(mut parts: Parts, shutdown: Shutdown) -> Result<BeatReport> {
+    let log = parts.log_factory.open()?;
+    let now_us = parts.clock.monotonic_us();
+    let partitions = Partitions::new(
+        Arc::clone(&parts.avro),
+        Arc::clone(&parts.rules),
+        log.partition_count(),
+        parts.schedule.exactly_once,
+    );
+    let outbox = Outbox::new(Arc::clone(&parts.avro), parts.trades_topic.clone(), &parts.schedule);
+    let mut pipeline = Pipeline {
+        log,
+        shutdown,
+        partitions,
+        outbox,
+        effects: Effects::default(),
+        beat_records: 0,
+        beat_started_us: now_us,
+        sampled_at_us: now_us,
+        caught_up_at_us: now_us,
+        stop_asked_at_us: None,
+        ends: None,
+        last_report: BeatReport::default(),
+        parts,
+    };
+    let outcome = pipeline.run();
+    pipeline.log.close();
+    outcome.map(|()| pipeline.last_report)
+}
+
+impl Pipeline {
+    fn run(&mut self) -> Result<()> {
+        let mut failures = 0;
+        loop {
+            match self.turn() {
+                Ok(true) => return Ok(()),
+                Ok(false) => failures = 0,
+                Err(error) if self.gives_up() => {
+                    events::gave_up_beat(&error);
+                    return Ok(());
+                }
+                Err(error) => {
+                    failures += 1;
+                    self.recover(error, failures)?;
+                }
+            }
+        }
+    }
+
+    /// One micro-batch, and the end of the beat when it is due. True: finished.
+    fn turn(&mut self) -> Result<bool> {
+        let stopping = self.is_stopping();
+        if !stopping && self.partitions.is_owing() {
+            let owned = self.partitions.owned();
+            self.assume(&owned)?;
+        }
+        if !stopping {
+            self.take_batch()?;
+        }
+        let at_end = self.is_at_end()?;
+        if self.sample_is_due() {
+            self.step_all(|| Input::Sample);
+        }
+        if at_end && self.parts.schedule.drain {
+            self.outbox.send_provisional(true);
+            self.step_all(|| Input::Drain);
+        }
+        self.deliver()?;
+        if stopping || at_end || self.beat_is_due() {
+            self.end_beat()?;
+        }
+        Ok(stopping || at_end)
+    }
+
+    fn is_stopping(&mut self) -> bool {
+        if self.stop_asked_at_us.is_none() && self.shutdown.is_requested() {
+            self.stop_asked_at_us = Some(self.parts.clock.monotonic_us());
+        }
+        self.stop_asked_at_us.is_some()
+    }
+
+    /// Asked to stop, and the time for a clean end has run out.
+    fn gives_up(&mut self) -> bool {
+        self.is_stopping()
+            && self.stop_asked_at_us.is_some_and(|asked_us| {
+                self.since_ms(asked_us) >= self.parts.schedule.drain_deadline_ms
+            })
+    }
+
+    fn since_ms(&self, instant_us: i64) -> u64 {
+        let elapsed_us = self.parts.clock.monotonic_us() - instant_us;
+        u64::try_from(elapsed_us / 1_000).unwrap_or(0)
+    }
+
+    /// Polls for up to `batch_ms` and takes in what comes.
+    fn take_batch(&mut self) -> Result<()> {
+        let started_us = self.parts.clock.monotonic_us();
+        let schedule = &self.parts.schedule;
+        let (batch_ms, limit) = (schedule.batch_ms, schedule.batch_records);
+        let mut taken = 0;
+        while taken < limit {
+            let left_ms = batch_ms.saturating_sub(self.since_ms(started_us));
+            let (partitions, effects) = (&mut self.partitions, &mut self.effects);
+            let outbox = &mut self.outbox;
+            let polled =
+                self.log.poll(limit - taken, Duration::from_millis(left_ms), &mut |record| {
+                    partitions.take(&record, effects, outbox)
+                })?;
+            if let Some(assignment) = polled.assignment {
+                return self.assume(&assignment);
+            }
+            taken += polled.records;
+            if left_ms == 0 || polled.records == 0 {
+                break;
+            }
+        }
+        self.beat_records += taken;
+        if taken < limit {
+            self.caught_up_at_us = self.parts.clock.monotonic_us();
+        }
+        Ok(())
+    }
+
+    /// Takes over a new assignment: whatever was not committed is void, every partition is rebuilt
+    /// from the changelog, and read on from where that stands.
+    fn assume(&mut self, assignment: &[i32]) -> Result<()> {
+        events::assigned(assignment);
+        self.parts.live.ready(false, "restoring state from the changelog");
+        self.discard();
+        self.partitions.rebuild(assignment, self.log.as_mut())?;
+        if self.parts.schedule.until_end && self.ends.is_none() && !assignment.is_empty() {
+            let ends = assignment.iter().map(|one| Ok((*one, self.log.end_offset(*one)?)));
+            self.ends = Some(ends.collect::<Result<_>>()?);
+        }
+        self.parts.live.ready(true, "");
+        Ok(())
+    }
+
+    /// Forgets everything of the beat that is not in an engine.
+    fn discard(&mut self) {
+        self.outbox.clear();
+        self.effects.clear();
+        self.beat_records = 0;
+        self.beat_started_us = self.parts.clock.monotonic_us();
+    }
+
+    fn is_at_end(&mut self) -> Result<bool> {
+        let Some(ends) = &self.ends else { return Ok(false) };
+        for (partition, end) in ends {
+            if self.partitions.next_offset(*partition).is_some_and(|next| next < *end)
+                && self.log.position(*partition)? < *end
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn sample_is_due(&mut self) -> bool {
+        let schedule = &self.parts.schedule;
+        let lag_ms = self.since_ms(self.caught_up_at_us);
+        let due = self.since_ms(self.sampled_at_us) >= schedule.provisional_every_ms
+            && i64::try_from(lag_ms).is_ok_and(|lag| lag <= schedule.provisional_max_lag_ms);
+        if due {
+            self.sampled_at_us = self.parts.clock.monotonic_us();
+        }
+        due
+    }
+
+    fn step_all(&mut self, input: impl Fn() -> Input<'static>) {
+        for engine in self.partitions.engines_mut() {
+            engine.step(input(), &mut self.effects);
+        }
+    }
+
+    /// Sends the effects of the micro-batch on their way: rows, topic records, live readers.
+    fn deliver(&mut self) -> Result<()> {
+        if self.effects.is_empty() {
+            return Ok(());
+        }
+        events::effects(&self.effects);
+        self.outbox.add(&self.effects)?;
+        self.parts.live.trades(&self.effects.trades);
+        self.parts.live.bars(&self.effects.bars);
+        let effects = std::mem::take(&mut self.effects);
+        let written = self.with_store("write", |store| store.write(&effects));
+        self.effects = effects;
+        self.effects.clear();
+        written
+    }
+
+    /// Calls the store until it takes it. A store that is away stalls the beat: no transaction is
+    /// open meanwhile, and readiness says why.
+    fn with_store(
+        &mut self,
+        what: &'static str,
+        mut call: impl FnMut(&mut dyn Store) -> Result<()>,
+    ) -> Result<()> {
+        let Some(mut store) = self.parts.store.take() else { return Ok(()) };
+        let mut failures = 0;
+        let outcome = loop {
+            match call(store.as_mut()) {
+                Err(Error::Unavailable(problem)) if !self.gives_up() => {
+                    failures += 1;
+                    events::store_stalled(what, &problem);
+                    self.parts.live.ready(false, &problem);
+                    self.pause(failures);
+                }
+                outcome => break outcome,
+            }
+        };
+        if failures > 0 && outcome.is_ok() {
+            self.parts.live.ready(true, "");
+        }
+        self.parts.store = Some(store);
+        outcome
+    }
+
+    fn beat_is_due(&self) -> bool {
+        let schedule = &self.parts.schedule;
+        self.beat_records >= schedule.beat_records
+            || self.outbox.bytes() >= schedule.beat_bytes
+            || self.since_ms(self.beat_started_us) >= schedule.beat_ms
+    }
+
+    /// Store acknowledged, then one transaction.
+    fn end_beat(&mut self) -> Result<()> {
+        let flush_started_us = self.parts.clock.monotonic_us();
+        self.with_store("flush", |store| store.flush())?;
+        let commit_started_us = self.parts.clock.monotonic_us();
+        if self.beat_records > 0 || !self.outbox.is_empty() {
+            let beat = self.make_beat()?;
+            self.log.commit(&beat)?;
+            self.outbox.recycle(beat);
+        }
+        let ended_us = self.parts.clock.monotonic_us();
+        events::beat(self.beat_records, ended_us - self.beat_started_us);
+        self.beat_records = 0;
+        self.beat_started_us = ended_us;
+        self.report(commit_started_us - flush_started_us, ended_us - commit_started_us);
+        Ok(())
+    }
+
+    fn make_beat(&mut self) -> Result<Beat> {
+        let mut records = self.outbox.take();
+        let mut offsets = Vec::new();
+        for (partition, state) in self.partitions.collect_state()? {
+            for record in &state {
+                let (key, value) = self.parts.avro.encode_state(record)?;
+                records.push(OutRecord {
+                    topic: Topic::Changelog,
+                    partition: Some(partition),
+                    key: Some(key),
+                    value,
+                    headers: Vec::new(),
+                });
+            }
+            offsets.push((partition, self.partitions.next_offset(partition).unwrap_or(0)));
+        }
+        Ok(Beat { records, offsets })
+    }
+
+    fn report(&mut self, flush_us: i64, commit_us: i64) {
+        let mut report = BeatReport { flush_us, commit_us, ..BeatReport::default() };
+        let mut symbols = 0;
+        for (partition, engine) in self.partitions.engines() {
+            let next_offset = engine.next_offset();
+            let end_offset = self.log.end_offset(partition).unwrap_or(next_offset).max(next_offset);
+            let tally = engine.tally();
+            add(&mut report.tally, tally);
+            report.lag_records += end_offset - next_offset;
+            symbols += engine.symbol_count();
+            report.partitions.push(PartitionReport {
+                partition,
+                next_offset,
+                end_offset,
+                watermark_ms: engine.watermark_ms(),
+                open_windows: engine.open_windows(),
+                tally,
+            });
+        }
+        report.symbols = symbols;
+        events::report(&report);
+        self.parts.live.beat(&report);
+        self.last_report = report;
+    }
+
+    /// One recovery path: give up the beat, and let the next turn rebuild every owned partition from
+    /// the changelog, seek and go on.
+    fn recover(&mut self, error: Error, failures: u32) -> Result<()> {
+        events::recovering(&error);
+        self.parts.live.ready(false, &error.to_string());
+        match error {
+            Error::Unavailable(_) | Error::Restore(_) => self.partitions.owe_all(),
+            Error::Rejoin(_) => {
+                self.partitions.owe_nothing();
+                self.log.close();
+                self.log = self.parts.log_factory.open()?;
+            }
+            final_error => return Err(final_error),
+        }
+        self.discard();
+        self.pause(failures);
+        Ok(())
+    }
+
+    /// Waits longer with every failure in a row; ends early when a stop is asked for.
+    fn pause(&mut self, failures: u32) {
+        let wait_ms = RETRY_INITIAL_MS
+            .saturating_mul(1 << failures.saturating_sub(1).min(10))
+            .min(RETRY_LONGEST_MS);
+        let started_us = self.parts.clock.monotonic_us();
+        while self.since_ms(started_us) < wait_ms && !self.gives_up() {
+            std::thread::sleep(Duration::from_millis(RETRY_STEP_MS));
+        }
+    }
+}
+
+fn add(sum: &mut Tally, one: Tally) {
+    sum.merged += one.merged;
+    sum.duplicate += one.duplicate;
+    sum.rejected += one.rejected;
+    sum.late += one.late;
+    sum.control += one.control;
+}

@@ -50,6 +50,11 @@ impl Database {
         open().map_err(|error| Error::Config(format!("{}: {error}", self.path.display())))
     }
 
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Held over every write transaction.
     pub fn write_lock(&self) -> MutexGuard<'_, ()> {
         // The lock guards no data, so a writer that panicked leaves nothing half done in it.

@@ -7,3 +7,4 @@ pub mod log;
 pub mod store;
 
 pub use database::Database;
+pub use log::Broker;

@@ -1,6 +1,7 @@
 //! What the watermark will cause, in order: windows to close and windows to evict.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::symbols::SymbolIndex;
 use super::windows::SlotKey;
@@ -14,12 +15,14 @@ pub enum Action {
 }
 
 /// One entry; the order of the fields is the order of execution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Due {
     /// Watermark at which it happens, ms.
     pub at_ms: i64,
     pub action: Action,
     pub key: SlotKey,
+    /// Orders the symbols, since an index depends on who was seen first after a restart.
+    pub name: Arc<str>,
     pub symbol: SymbolIndex,
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Accumulator, Bar, BarState, Effects, Session, StateRecord, Verdict, Window};
+use crate::model::{Accumulator, Bar, BarState, Effects, Session, StateRecord, Verdict};
 
 use super::accumulator;
 use super::agenda::Action;

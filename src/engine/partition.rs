@@ -32,6 +32,8 @@ pub struct Engine {
     pub(super) sessions: SessionClock,
     pub(super) tally: Tally,
     pub(super) consumed: i64,
+    /// `consumed` when the state was last collected.
+    pub(super) saved_consumed: i64,
     pub(super) next_offset: i64,
     pub(super) generation: i64,
     /// Windows to be sampled, and windows and evictions to be written to the changelog.
@@ -63,6 +65,7 @@ impl Engine {
             agenda: Agenda::default(),
             tally: Tally::default(),
             consumed: 0,
+            saved_consumed: 0,
             next_offset: 0,
             generation: 0,
             to_sample: Vec::new(),
@@ -101,6 +104,11 @@ impl Engine {
     /// The offset that follows the last record taken in.
     pub fn next_offset(&self) -> i64 {
         self.next_offset
+    }
+
+    /// Took records in since its state was last collected.
+    pub fn is_unsaved(&self) -> bool {
+        self.consumed != self.saved_consumed
     }
 
     /// Watermark, ms since the epoch; `None` before the first trade.
@@ -358,7 +366,8 @@ impl Engine {
             Action::Close => end_ms,
             Action::Evict => end_ms + self.rules.allowed_lateness_ms,
         };
-        self.agenda.add(Due { at_ms, action, key, symbol });
+        let name = Arc::clone(&self.symbols.get(symbol).name);
+        self.agenda.add(Due { at_ms, action, key, name, symbol });
     }
 
     fn event(&mut self, origin: Origin, event: FeedEvent, effects: &mut Effects) {

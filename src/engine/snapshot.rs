@@ -27,6 +27,7 @@ impl Engine {
             records.push(StateRecord::Owners(self.symbols.owners()));
         }
         records.push(StateRecord::Meta(self.meta()));
+        self.saved_consumed = self.consumed;
         Ok(())
     }
 
@@ -115,6 +116,7 @@ impl Engine {
         self.next_offset = meta.next_offset;
         self.tally = meta.tally;
         self.consumed = meta.consumed;
+        self.saved_consumed = meta.consumed;
         self.generation = meta.generation;
         Ok(())
     }

@@ -1,1 +1,20 @@
-//! `port::Log` and `port::Publisher` on rdkafka, and the topics.
+//! `port::Log` and `port::Publisher` on rdkafka: one consumer group member and one transactional
+//! producer make a session in the shape of Kafka's exactly-once v2.
+//!
+//! Clients of a session: the member (reads trades, holds the group membership), the writer (outputs,
+//! state and consumed offsets in one transaction), the cluster client (metadata, uncommitted
+//! watermarks), and, while restoring, a changelog reader.
+
+mod changelog;
+mod cluster;
+mod context;
+mod fetch;
+mod member;
+mod publisher;
+mod session;
+mod settings;
+pub mod topics;
+mod writer;
+
+pub use publisher::KafkaPublisher;
+pub use session::KafkaLogFactory;

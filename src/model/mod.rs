@@ -3,6 +3,7 @@
 
 pub mod amount;
 pub mod bar;
+pub mod decimal;
 pub mod effects;
 pub mod feed_event;
 pub mod frame;
@@ -13,6 +14,7 @@ pub mod window;
 
 pub use amount::{Amount, Turnover};
 pub use bar::{Bar, BarState, Exclusion, ExclusionReason, PricePoint, Session, Verdict};
+pub use decimal::Decimal;
 pub use effects::{Effects, StoredEvent};
 pub use feed_event::{FeedEvent, FeedEventKind};
 pub use frame::{Arrival, Element, FeedTrade, Frame, MalformedElement};

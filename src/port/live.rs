@@ -34,6 +34,8 @@ pub trait Live: Send + Sync {
     fn bars(&self, bars: &[Bar]);
     /// Every judged trade.
     fn trades(&self, trades: &[Judged]);
+    /// Whether records are being processed; `reason` says why not.
+    fn ready(&self, ready: bool, reason: &str);
     /// After every committed beat.
     fn beat(&self, report: &BeatReport);
 }

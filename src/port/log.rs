@@ -105,6 +105,10 @@ pub trait Log: Send {
     /// found by restoring. Returns when the commit is durable.
     fn commit(&mut self, beat: &Beat) -> Result<()>;
 
+    /// The offset of the next record that `poll` will hand out, with control records at the end of
+    /// the partition (transaction markers of foreign writers) counted as passed.
+    fn position(&mut self, partition: i32) -> Result<i64>;
+
     /// End of the trades partition as of now (the offset that the next record will get); the last
     /// stable offset for transactional writers.
     fn end_offset(&mut self, partition: i32) -> Result<i64>;

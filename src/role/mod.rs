@@ -10,3 +10,4 @@ pub mod topics;
 pub mod trades;
 pub mod up;
 pub mod verify;
+pub mod wiring;

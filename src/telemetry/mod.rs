@@ -4,6 +4,8 @@
 //! One file per room that reports: `stream`, `feed`, `log`, `store`.
 
 pub mod feed;
+pub mod log;
+pub mod stream;
 
 use std::sync::LazyLock;
 

@@ -1,0 +1,97 @@
+//! Wall time, CPU time and peak memory of a piece of work, here or in a child process.
+
+use std::fmt;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+/// One measurement.
+#[derive(Debug, Clone, Copy)]
+pub struct Measured {
+    pub records: usize,
+    pub wall_seconds: f64,
+    pub cpu_seconds: f64,
+    /// Highest resident set, MB; 0 for work in this process.
+    pub peak_memory_mb: f64,
+}
+
+impl Measured {
+    /// Records per second of wall time.
+    pub fn rate(&self) -> f64 {
+        self.records as f64 / self.wall_seconds
+    }
+
+    pub fn cpu_seconds_per_million(&self) -> f64 {
+        self.cpu_seconds / self.records as f64 * 1e6
+    }
+}
+
+impl fmt::Display for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:.0} records/s, {:.2} CPU-s per million, {:.1} s, {:.0} MB",
+            self.rate(),
+            self.cpu_seconds_per_million(),
+            self.wall_seconds,
+            self.peak_memory_mb
+        )
+    }
+}
+
+/// The run with the median rate.
+pub fn median(mut runs: Vec<Measured>) -> Measured {
+    runs.sort_by(|a, b| a.rate().total_cmp(&b.rate()));
+    runs[runs.len() / 2]
+}
+
+fn seconds(time: libc::timeval) -> f64 {
+    time.tv_sec as f64 + time.tv_usec as f64 / 1e6
+}
+
+fn cpu_of(usage: &libc::rusage) -> f64 {
+    seconds(usage.ru_utime) + seconds(usage.ru_stime)
+}
+
+fn usage_of(who: libc::c_int) -> libc::rusage {
+    // SAFETY: `rusage` is plain numbers, for which all zeroes is valid, and the call only fills it.
+    unsafe {
+        let mut usage = std::mem::zeroed();
+        libc::getrusage(who, &mut usage);
+        usage
+    }
+}
+
+/// Measures work in this process; `records` is left to the caller.
+pub fn run_here(work: impl FnOnce()) -> Measured {
+    let (before, started) = (usage_of(libc::RUSAGE_SELF), Instant::now());
+    work();
+    Measured {
+        records: 0,
+        wall_seconds: started.elapsed().as_secs_f64(),
+        cpu_seconds: cpu_of(&usage_of(libc::RUSAGE_SELF)) - cpu_of(&before),
+        peak_memory_mb: 0.0,
+    }
+}
+
+/// Measures a child process from start to exit; it must exit with 0.
+pub fn run_child(mut command: Command) -> Measured {
+    let started = Instant::now();
+    let child = command.stdout(Stdio::null()).spawn().expect("the binary starts");
+    let pid = libc::pid_t::try_from(child.id()).expect("a process id");
+    let mut status = 0;
+    // SAFETY: as above; `wait4` reaps exactly the child that was started here, and `child` is not
+    // waited for by anybody else.
+    let usage = unsafe {
+        let mut usage = std::mem::zeroed();
+        let reaped = libc::wait4(pid, &mut status, 0, &mut usage);
+        assert_eq!(reaped, pid, "the child is ours");
+        usage
+    };
+    assert_eq!(status, 0, "the measured process failed: wait status {status}");
+    Measured {
+        records: 0,
+        wall_seconds: started.elapsed().as_secs_f64(),
+        cpu_seconds: cpu_of(&usage),
+        peak_memory_mb: usage.ru_maxrss as f64 / 1024.0,
+    }
+}

@@ -1,0 +1,346 @@
+//! The wire form of the changelog: keys `meta`, `owners` and `window/<interval>/<start_ms>/<symbol>`,
+//! amounts as exact text, and a version, so that a state is never taken for what it is not.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::bar::{add_exclusion, amount};
+use super::schema::{self, OwnSchema};
+use super::{Avro, encode as encode_record};
+use crate::error::{Error, Result};
+use crate::model::{
+    Accumulator, Candidate, ConnectionState, Exclusion, ExclusionReason, Interval, Ownership,
+    PartitionMeta, PricePoint, StateRecord, Tally, WindowState,
+};
+
+const META: &[u8] = b"meta";
+const OWNERS: &[u8] = b"owners";
+const WINDOW: &[u8] = b"window/";
+/// Raised when a field changes its meaning; a change of layout alone is Avro's business.
+const VERSION: i32 = 1;
+
+pub(super) fn encode(record: &StateRecord) -> Result<(Vec<u8>, Option<Vec<u8>>)> {
+    match record {
+        StateRecord::Meta(meta) => {
+            let value = value_of(schema::partition_state(), &MetaRecord::from(meta))?;
+            Ok((META.to_vec(), Some(value)))
+        }
+        StateRecord::Owners(owners) => {
+            let value = value_of(schema::owners(), &OwnersRecord::from(owners.as_slice()))?;
+            Ok((OWNERS.to_vec(), Some(value)))
+        }
+        StateRecord::Window(window) => {
+            let key = window_key(&window.symbol, window.interval, window.start_ms);
+            Ok((key, Some(value_of(schema::window_state(), &WindowRecord::from(window))?)))
+        }
+        StateRecord::Evicted { symbol, interval, start_ms } => {
+            Ok((window_key(symbol, *interval, *start_ms), None))
+        }
+    }
+}
+
+pub(super) fn decode(avro: &Avro, key: &[u8], value: &[u8]) -> Result<StateRecord> {
+    let record = if key == META {
+        read::<MetaRecord>(avro, schema::partition_state(), value)
+            .and_then(|record| record.into_meta().map(StateRecord::Meta))
+    } else if key == OWNERS {
+        read::<OwnersRecord>(avro, schema::owners(), value)
+            .and_then(|record| record.into_owners().map(StateRecord::Owners))
+    } else if key.starts_with(WINDOW) {
+        read::<WindowRecord>(avro, schema::window_state(), value)
+            .and_then(|record| record.into_window().map(StateRecord::Window))
+    } else {
+        Err("the key is none of ours".to_owned())
+    };
+    record.map_err(|problem| {
+        Error::Config(format!(
+            "changelog record '{}' cannot be read: {problem}; use the version that wrote it",
+            String::from_utf8_lossy(key)
+        ))
+    })
+}
+
+fn window_key(symbol: &str, interval: Interval, start_ms: i64) -> Vec<u8> {
+    format!("window/{interval}/{start_ms}/{symbol}").into_bytes()
+}
+
+fn value_of<T: Serialize>(own: &OwnSchema, record: &T) -> Result<Vec<u8>> {
+    let mut value = Vec::with_capacity(256);
+    encode_record(own, None, record, &mut value)?;
+    Ok(value)
+}
+
+fn read<T: DeserializeOwned>(
+    avro: &Avro,
+    own: &'static OwnSchema,
+    value: &[u8],
+) -> Result<T, String> {
+    avro.decode(own, value).map_err(|undecodable| undecodable.to_string())
+}
+
+fn check_version(version: i32) -> Result<(), String> {
+    if version == VERSION { Ok(()) } else { Err(format!("version {version} instead of {VERSION}")) }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "PartitionState")]
+struct MetaRecord {
+    version: i32,
+    next_offset: i64,
+    watermark: Option<i64>,
+    connections: Vec<ConnectionRecord>,
+    dropped_up_to: i64,
+    merged: i64,
+    duplicate: i64,
+    rejected: i64,
+    late: i64,
+    control: i64,
+    consumed: i64,
+    generation: i64,
+    partition_count: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "ConnectionState")]
+struct ConnectionRecord {
+    connection: i64,
+    feed: String,
+    mark: i64,
+    live: bool,
+    feed_time: Option<i64>,
+    ended_at_watermark: Option<i64>,
+}
+
+impl From<&PartitionMeta> for MetaRecord {
+    fn from(meta: &PartitionMeta) -> Self {
+        let connections = meta.connections.iter().map(|known| ConnectionRecord {
+            connection: known.connection,
+            feed: known.feed.clone(),
+            mark: known.mark,
+            live: known.live,
+            feed_time: known.feed_time_ms,
+            ended_at_watermark: known.ended_at_watermark_ms,
+        });
+        Self {
+            version: VERSION,
+            next_offset: meta.next_offset,
+            watermark: meta.watermark_ms,
+            connections: connections.collect(),
+            dropped_up_to: meta.dropped_up_to,
+            merged: meta.tally.merged,
+            duplicate: meta.tally.duplicate,
+            rejected: meta.tally.rejected,
+            late: meta.tally.late,
+            control: meta.tally.control,
+            consumed: meta.consumed,
+            generation: meta.generation,
+            partition_count: meta.partition_count,
+        }
+    }
+}
+
+impl MetaRecord {
+    fn into_meta(self) -> Result<PartitionMeta, String> {
+        check_version(self.version)?;
+        let connections = self.connections.into_iter().map(|record| ConnectionState {
+            connection: record.connection,
+            feed: record.feed,
+            mark: record.mark,
+            live: record.live,
+            feed_time_ms: record.feed_time,
+            ended_at_watermark_ms: record.ended_at_watermark,
+        });
+        Ok(PartitionMeta {
+            next_offset: self.next_offset,
+            watermark_ms: self.watermark,
+            connections: connections.collect(),
+            dropped_up_to: self.dropped_up_to,
+            tally: Tally {
+                merged: self.merged,
+                duplicate: self.duplicate,
+                rejected: self.rejected,
+                late: self.late,
+                control: self.control,
+            },
+            consumed: self.consumed,
+            generation: self.generation,
+            partition_count: self.partition_count,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Owners")]
+struct OwnersRecord {
+    version: i32,
+    owners: Vec<OwnershipRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Ownership")]
+struct OwnershipRecord {
+    symbol: String,
+    connection: i64,
+    since: i64,
+}
+
+impl From<&[Ownership]> for OwnersRecord {
+    fn from(owners: &[Ownership]) -> Self {
+        let owners = owners.iter().map(|owner| OwnershipRecord {
+            symbol: owner.symbol.clone(),
+            connection: owner.connection,
+            since: owner.since_us,
+        });
+        Self { version: VERSION, owners: owners.collect() }
+    }
+}
+
+impl OwnersRecord {
+    fn into_owners(self) -> Result<Vec<Ownership>, String> {
+        check_version(self.version)?;
+        let owners = self.owners.into_iter().map(|record| Ownership {
+            symbol: record.symbol,
+            connection: record.connection,
+            since_us: record.since,
+        });
+        Ok(owners.collect())
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "WindowState")]
+struct WindowRecord {
+    version: i32,
+    symbol: String,
+    interval: String,
+    start: i64,
+    first: Option<CandidateRecord>,
+    last: Option<CandidateRecord>,
+    conditional_first: Option<CandidateRecord>,
+    conditional_last: Option<CandidateRecord>,
+    high: Option<CandidateRecord>,
+    low: Option<CandidateRecord>,
+    volume: String,
+    turnover: String,
+    trade_count: i64,
+    excluded: Vec<ExcludedRecord>,
+    sessions: i32,
+    inputs: i64,
+    closed: bool,
+    extra_revisions: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Candidate")]
+struct CandidateRecord {
+    price: f64,
+    trade_time: i64,
+    connection: i64,
+    seq: i64,
+    arrival: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "ExcludedState")]
+struct ExcludedRecord {
+    reason: String,
+    volume: String,
+    count: i64,
+}
+
+impl From<Candidate> for CandidateRecord {
+    fn from(Candidate { point, arrival }: Candidate) -> Self {
+        Self {
+            price: point.price,
+            trade_time: point.trade_time_ms,
+            connection: point.connection,
+            seq: point.seq,
+            arrival,
+        }
+    }
+}
+
+impl From<CandidateRecord> for Candidate {
+    fn from(record: CandidateRecord) -> Self {
+        Self {
+            point: PricePoint {
+                price: record.price,
+                trade_time_ms: record.trade_time,
+                connection: record.connection,
+                seq: record.seq,
+            },
+            arrival: record.arrival,
+        }
+    }
+}
+
+impl From<&WindowState> for WindowRecord {
+    fn from(window: &WindowState) -> Self {
+        let accumulator = &window.accumulator;
+        let reasons = ExclusionReason::ALL.iter().zip(&accumulator.excluded);
+        let excluded =
+            reasons.filter(|(_, entry)| **entry != Exclusion::default()).map(|(reason, entry)| {
+                ExcludedRecord {
+                    reason: reason.as_str().to_owned(),
+                    volume: entry.volume.to_string(),
+                    count: entry.count,
+                }
+            });
+        Self {
+            version: VERSION,
+            symbol: window.symbol.clone(),
+            interval: window.interval.to_string(),
+            start: window.start_ms,
+            first: accumulator.first.map(Into::into),
+            last: accumulator.last.map(Into::into),
+            conditional_first: accumulator.conditional_first.map(Into::into),
+            conditional_last: accumulator.conditional_last.map(Into::into),
+            high: accumulator.high.map(Into::into),
+            low: accumulator.low.map(Into::into),
+            volume: accumulator.volume.to_string(),
+            turnover: accumulator.turnover.to_string(),
+            trade_count: accumulator.trade_count,
+            excluded: excluded.collect(),
+            sessions: i32::from(accumulator.sessions),
+            inputs: accumulator.inputs,
+            closed: window.closed,
+            extra_revisions: window.extra_revisions,
+        }
+    }
+}
+
+impl WindowRecord {
+    fn into_window(self) -> Result<WindowState, String> {
+        check_version(self.version)?;
+        let mut excluded = [Exclusion::default(); ExclusionReason::ALL.len()];
+        for entry in &self.excluded {
+            add_exclusion(&mut excluded, &entry.reason, &entry.volume, entry.count)?;
+        }
+        let accumulator = Accumulator {
+            first: self.first.map(Into::into),
+            last: self.last.map(Into::into),
+            conditional_first: self.conditional_first.map(Into::into),
+            conditional_last: self.conditional_last.map(Into::into),
+            high: self.high.map(Into::into),
+            low: self.low.map(Into::into),
+            volume: amount(&self.volume)?,
+            turnover: self
+                .turnover
+                .parse()
+                .map_err(|()| format!("'{}' is no exact turnover", self.turnover))?,
+            trade_count: self.trade_count,
+            excluded,
+            sessions: u8::try_from(self.sessions)
+                .map_err(|_| format!("'{}' is no set of sessions", self.sessions))?,
+            inputs: self.inputs,
+        };
+        Ok(WindowState {
+            symbol: self.symbol,
+            interval: Interval::parse(&self.interval)?,
+            start_ms: self.start,
+            accumulator,
+            closed: self.closed,
+            extra_revisions: self.extra_revisions,
+        })
+    }
+}

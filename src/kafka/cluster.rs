@@ -1,0 +1,196 @@
+//! What has to be true of the cluster before a session begins: brokers answer, topics exist, their
+//! partitions agree, the trades topic is not compacted.
+
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::Metadata;
+use tracing::warn;
+
+use super::context::PlainContext;
+use super::settings::{Settings, refuse_client};
+use crate::error::{Error, Result};
+use crate::port::Topic;
+
+/// A broker that is there answers within milliseconds; a start without one must not feel hung.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// Bound of a single question to a broker that was there before.
+pub(super) const ASK_WITHIN: Duration = Duration::from_secs(10);
+
+/// Partitions of each topic, by `Topic as usize`; 0 where it was not asked for.
+pub(super) type PartitionCounts = [u32; Topic::ALL.len()];
+
+/// A client that belongs to no group and sees uncommitted records' offsets.
+pub(super) struct Cluster {
+    client: BaseConsumer<PlainContext>,
+    bootstrap: String,
+}
+
+impl Cluster {
+    /// # Errors
+    /// `Unavailable` when no broker answers within a few seconds.
+    pub fn connect(settings: &Settings) -> Result<Self> {
+        let context = PlainContext::new("cluster");
+        let client = BaseConsumer::from_config_and_context(&settings.cluster(), context)
+            .map_err(|error| refuse_client(&error))?;
+        let cluster = Self { client, bootstrap: settings.kafka.bootstrap.clone() };
+        cluster.metadata(None, CONNECT_WITHIN)?;
+        Ok(cluster)
+    }
+
+    fn metadata(&self, topic: Option<&str>, within: Duration) -> Result<Metadata> {
+        self.client.fetch_metadata(topic, within).map_err(|error| {
+            // The reason (refused, wrong password, unknown host) waits as an event of the client.
+            for _ in 0..8 {
+                let _event = self.client.poll(Duration::ZERO);
+            }
+            unreachable_broker(&self.bootstrap, &self.client.context().last_error(), &error)
+        })
+    }
+
+    /// Counts the partitions of `topics`.
+    ///
+    /// # Errors
+    /// `Config` naming every topic that is missing.
+    pub fn partition_counts(
+        &self,
+        settings: &Settings,
+        topics: &[Topic],
+    ) -> Result<PartitionCounts> {
+        let metadata = self.metadata(None, ASK_WITHIN)?;
+        let (mut counts, mut missing) = (PartitionCounts::default(), Vec::new());
+        for topic in topics {
+            let name = settings.name(*topic);
+            let count = metadata
+                .topics()
+                .iter()
+                .find(|found| found.name() == name && found.error().is_none())
+                .map_or(0, |found| found.partitions().len());
+            if count == 0 {
+                missing.push(name);
+            }
+            counts[*topic as usize] = count as u32;
+        }
+        if missing.is_empty() { Ok(counts) } else { Err(self.missing(&missing)) }
+    }
+
+    fn missing(&self, names: &[&str]) -> Error {
+        let on = &self.bootstrap;
+        Error::Config(match names {
+            [name] => {
+                format!("topic '{name}' does not exist on {on}; create it with `ticksmith topics`")
+            }
+            _ => format!(
+                "topics '{}' do not exist on {on}; create them with `ticksmith topics`",
+                names.join("', '")
+            ),
+        })
+    }
+
+    /// Partitions of one topic as of now; 0 when it is not there.
+    pub fn partition_count(&self, name: &str) -> Result<u32> {
+        Ok(self.shape(name)?.0)
+    }
+
+    /// Partitions of one topic, and the fewest replicas that one of them has; zeros when it is not there.
+    pub fn shape(&self, name: &str) -> Result<(u32, u32)> {
+        let metadata = self.metadata(Some(name), ASK_WITHIN)?;
+        let partitions = metadata.topics().first().map_or(&[][..], |topic| topic.partitions());
+        let replicas = partitions.iter().map(|partition| partition.replicas().len()).min();
+        Ok((partitions.len() as u32, replicas.unwrap_or(0) as u32))
+    }
+
+    /// Oldest offset, and the one after the newest, open transactions included.
+    pub fn watermarks(&self, name: &str, partition: i32) -> Result<(i64, i64)> {
+        self.client.fetch_watermarks(name, partition, ASK_WITHIN).map_err(|error| {
+            Error::Unavailable(format!(
+                "offsets of {name} partition {partition} on {}: {error}; is the broker up?",
+                self.bootstrap
+            ))
+        })
+    }
+}
+
+/// No broker answered.
+pub(super) fn unreachable_broker(bootstrap: &str, reason: &str, error: &KafkaError) -> Error {
+    let reason = if reason.is_empty() { error.to_string() } else { reason.to_owned() };
+    Error::Unavailable(format!(
+        "no Kafka broker answers at {bootstrap} ({reason}); start one with `make infra-up` or `make docker-up`, or set kafka.bootstrap"
+    ))
+}
+
+/// Checks once what a session relies on, and returns the partition counts to pin.
+pub(super) fn check_topics(cluster: &Cluster, settings: &Settings) -> Result<PartitionCounts> {
+    let counts = cluster.partition_counts(settings, &Topic::ALL)?;
+    let (trades, changelog) = (counts[Topic::Trades as usize], counts[Topic::Changelog as usize]);
+    if trades != changelog {
+        return Err(Error::Config(format!(
+            "topic '{}' has {trades} partitions and '{}' has {changelog}; the state of a partition lives in the changelog partition of the same number: bring them to the same count before anything is consumed, or start afresh with new topics and a new kafka.group",
+            settings.name(Topic::Trades),
+            settings.name(Topic::Changelog),
+        )));
+    }
+    check_cleanup_policy(settings)?;
+    Ok(counts)
+}
+
+/// Feed events have null keys and values: compaction would delete them, or refuse them.
+fn check_cleanup_policy(settings: &Settings) -> Result<()> {
+    let name = settings.name(Topic::Trades);
+    let policy = match topic_settings(settings, name) {
+        Ok(entries) => entries.into_iter().find(|(setting, _)| setting == "cleanup.policy"),
+        // A cluster may forbid the question; the answer is not worth refusing to run.
+        Err(Error::Unavailable(reason)) => {
+            warn!(topic = name, reason, "cleanup.policy could not be checked");
+            return Ok(());
+        }
+        Err(other) => return Err(other),
+    };
+    match policy {
+        Some((_, policy)) if policy != "delete" => Err(Error::Config(format!(
+            "topic '{name}' has cleanup.policy={policy}; feed events need delete: set it with kafka-configs, or name another topic in topics.trades"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The settings of a topic as the broker tells them.
+///
+/// # Errors
+/// `Unavailable` when the broker does not answer or does not allow it.
+pub(super) fn topic_settings(settings: &Settings, name: &str) -> Result<Vec<(String, String)>> {
+    let admin = admin_client(settings)?;
+    let options = AdminOptions::new().request_timeout(Some(ASK_WITHIN));
+    let question = [ResourceSpecifier::Topic(name)];
+    let answer = wait_for(admin.describe_configs(&question, &options))?;
+    let refused = |code: RDKafkaErrorCode| {
+        Error::Unavailable(format!("settings of topic '{name}': {code}; allow DescribeConfigs"))
+    };
+    let mut entries = Vec::new();
+    for resource in answer.map_err(|error| refused(code_of(&error)))? {
+        for entry in resource.map_err(refused)?.entries {
+            entries.push((entry.name, entry.value.unwrap_or_default()));
+        }
+    }
+    Ok(entries)
+}
+
+pub(super) fn admin_client(settings: &Settings) -> Result<AdminClient<PlainContext>> {
+    AdminClient::from_config_and_context(&settings.admin(), PlainContext::new("admin"))
+        .map_err(|error| refuse_client(&error))
+}
+
+/// Blocks on an answer of the admin client, whose own thread completes it within its time-out.
+pub(super) fn wait_for<T>(answer: impl Future<Output = T>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(|error| Error::Unavailable(format!("no runtime for the admin client: {error}")))?;
+    Ok(runtime.block_on(answer))
+}
+
+fn code_of(error: &KafkaError) -> RDKafkaErrorCode {
+    error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail)
+}

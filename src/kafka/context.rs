@@ -1,0 +1,196 @@
+//! What librdkafka tells its clients: log lines, errors, delivery failures, rebalances.
+
+use std::ffi::CStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::producer::{NoCustomPartitioner, ProducerContext};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, TopicPartitionList};
+use tracing::{debug, info, warn};
+
+use crate::telemetry;
+
+/// librdkafka's lines become ours; it writes nothing to standard error by itself.
+fn forward_log(client: &'static str, level: RDKafkaLogLevel, facility: &str, line: &str) {
+    match level {
+        // A setting meant for the other kind of client: expected, since all clients share them.
+        _ if facility == "CONFWARN" => debug!(target: "kafka", client, facility, "{line}"),
+        RDKafkaLogLevel::Emerg
+        | RDKafkaLogLevel::Alert
+        | RDKafkaLogLevel::Critical
+        | RDKafkaLogLevel::Error
+        | RDKafkaLogLevel::Warning => warn!(target: "kafka", client, facility, "{line}"),
+        RDKafkaLogLevel::Notice => info!(target: "kafka", client, facility, "{line}"),
+        RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
+            debug!(target: "kafka", client, facility, "{line}");
+        }
+    }
+}
+
+/// The last error of a client, kept because librdkafka reports the reason of a failure apart from
+/// the failed call.
+#[derive(Debug, Default)]
+struct LastError(Mutex<String>);
+
+impl LastError {
+    fn set(&self, reason: &str) {
+        reason.clone_into(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+    fn get(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// For clients that only ask and read.
+#[derive(Debug)]
+pub(super) struct PlainContext {
+    client: &'static str,
+    last_error: LastError,
+}
+
+impl PlainContext {
+    pub fn new(client: &'static str) -> Self {
+        Self { client, last_error: LastError::default() }
+    }
+    /// Empty when there was none.
+    pub fn last_error(&self) -> String {
+        self.last_error.get()
+    }
+}
+
+impl ClientContext for PlainContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        forward_log(self.client, level, facility, line);
+    }
+    fn error(&self, _: KafkaError, reason: &str) {
+        self.last_error.set(reason);
+        telemetry::log::client_error(self.client, reason);
+    }
+}
+
+impl ConsumerContext for PlainContext {}
+
+/// For the group member: notes rebalances, which `member` then acts on.
+#[derive(Debug, Default)]
+pub(super) struct MemberContext {
+    /// The newest assignment that was not yet taken up.
+    assignment: Mutex<Option<Vec<i32>>>,
+}
+
+impl MemberContext {
+    /// The assignment since the last call, if it changed.
+    pub fn take_assignment(&self) -> Option<Vec<i32>> {
+        self.assignment.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl ClientContext for MemberContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        forward_log("member", level, facility, line);
+    }
+    fn error(&self, _: KafkaError, reason: &str) {
+        telemetry::log::client_error("member", reason);
+    }
+}
+
+impl ConsumerContext for MemberContext {
+    /// Runs inside `BaseConsumer::poll`, on the pipeline's own thread, so no beat is in the middle of
+    /// its commit here.
+    ///
+    /// A new assignment is only noted: librdkafka starts to fetch when `assign` is called, and that
+    /// happens with explicit offsets once every partition was restored and sought. Until then the
+    /// member keeps its heartbeats, and nothing is fetched that would have to be thrown away. A
+    /// revocation is acknowledged at once: the partitions' uncommitted work is void anyway, and
+    /// the others wait for it.
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        event: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        let owned = if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            partitions.elements().iter().map(|element| element.partition()).collect()
+        } else {
+            if let Err(error) = consumer.unassign() {
+                telemetry::log::client_error("member", &error.to_string());
+            }
+            Vec::new()
+        };
+        *self.assignment.lock().unwrap_or_else(PoisonError::into_inner) = Some(owned);
+    }
+}
+
+/// For producers: counts what was acknowledged and what was not.
+#[derive(Debug)]
+pub(super) struct DeliveryContext {
+    client: &'static str,
+    acknowledged: AtomicU64,
+    failed: AtomicU64,
+    last_error: LastError,
+}
+
+impl DeliveryContext {
+    pub fn new(client: &'static str) -> Self {
+        let (acknowledged, failed) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { client, acknowledged, failed, last_error: LastError::default() }
+    }
+    /// Records that the broker took; stays 0 where only failures are reported.
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::Acquire)
+    }
+    /// Records that failed for good.
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Acquire)
+    }
+    /// Empty when there was none.
+    pub fn last_error(&self) -> String {
+        self.last_error.get()
+    }
+}
+
+impl ClientContext for DeliveryContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        forward_log(self.client, level, facility, line);
+    }
+    fn error(&self, _: KafkaError, reason: &str) {
+        self.last_error.set(reason);
+        telemetry::log::client_error(self.client, reason);
+    }
+}
+
+impl ProducerContext<NoCustomPartitioner> for DeliveryContext {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        match result {
+            Ok(_) => {
+                self.acknowledged.fetch_add(1, Ordering::AcqRel);
+            }
+            Err((error, record)) => {
+                self.last_error.set(&error.to_string());
+                self.failed.fetch_add(1, Ordering::AcqRel);
+                // An aborted transaction purges its queue: that is one event, told by the writer.
+                if !is_purged(error) {
+                    telemetry::log::delivery_failed(record.topic(), &error.to_string());
+                }
+            }
+        }
+    }
+}
+
+fn is_purged(error: &KafkaError) -> bool {
+    use rdkafka::types::RDKafkaErrorCode::{PurgeInflight, PurgeQueue};
+    matches!(error.rdkafka_error_code(), Some(PurgeQueue | PurgeInflight))
+}
+
+/// librdkafka's text for a code.
+pub(super) fn describe(code: RDKafkaRespErr) -> String {
+    // SAFETY: `rd_kafka_err2str` returns a static NUL-terminated text for every code.
+    let text = unsafe { CStr::from_ptr(rdkafka::bindings::rd_kafka_err2str(code)) };
+    text.to_string_lossy().into_owned()
+}

@@ -1,0 +1,299 @@
+//! The group member: what it owns, from where it reads, and when fetching may begin.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::bindings::rd_kafka_resp_err_t as Code;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::cluster::ASK_WITHIN;
+use super::context::{MemberContext, describe};
+use super::fetch::{FetchQueue, Fetched};
+use super::settings::{Settings, refuse_client};
+use crate::error::{Error, Result};
+use crate::port::{RawRecord, Topic};
+use crate::telemetry;
+
+/// Rebalances and errors are looked for this often while no record comes.
+const EVENT_EVERY: Duration = Duration::from_millis(50);
+/// Events served per look; more wait for the next one.
+const EVENTS_PER_LOOK: usize = 4;
+/// A seek right after an assignment is refused until fetching runs: tries and the pause between.
+const SEEK_TRIES: usize = 100;
+const SEEK_PAUSE: Duration = Duration::from_millis(20);
+
+/// An owned partition: where the next record must be at or after, once that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Position {
+    Unknown,
+    From(i64),
+}
+
+pub(super) struct Member {
+    // The queue goes first: it must not outlive the client.
+    queue: FetchQueue<MemberContext>,
+    consumer: Arc<BaseConsumer<MemberContext>>,
+    topic: String,
+    bootstrap: String,
+    owned: BTreeMap<i32, Position>,
+    /// librdkafka was told the assignment, so it fetches.
+    fetching: bool,
+}
+
+impl Member {
+    pub fn join(settings: &Settings) -> Result<Self> {
+        let consumer =
+            BaseConsumer::from_config_and_context(&settings.member(), MemberContext::default())
+                .map_err(|error| refuse_client(&error))?;
+        let consumer = Arc::new(consumer);
+        let topic = settings.name(Topic::Trades).to_owned();
+        consumer.subscribe(&[&topic]).map_err(|error| {
+            Error::Config(format!("topic '{topic}': {error}; mend topics.trades"))
+        })?;
+        Ok(Self {
+            queue: FetchQueue::new(Arc::clone(&consumer)),
+            consumer,
+            topic,
+            bootstrap: settings.kafka.bootstrap.clone(),
+            owned: BTreeMap::new(),
+            fetching: false,
+        })
+    }
+
+    /// Serves rebalances and errors; `Some` when the assignment changed.
+    pub fn serve_events(&mut self, wait: Duration) -> Result<Option<Vec<i32>>> {
+        for look in 0..EVENTS_PER_LOOK {
+            let wait = if look == 0 { wait } else { Duration::ZERO };
+            match self.consumer.poll(wait) {
+                None => {}
+                Some(Err(error)) => self.judge(&error)?,
+                // Fetching begins only after `capture`, so this cannot be; restoring is safe if it is.
+                Some(Ok(_)) => {
+                    return Err(Error::Restore("a record took the wrong queue; restoring".into()));
+                }
+            }
+        }
+        let Some(assignment) = self.consumer.context().take_assignment() else {
+            return Ok(None);
+        };
+        self.owned = assignment.iter().map(|p| (*p, Position::Unknown)).collect();
+        self.fetching = false;
+        if assignment.is_empty() {
+            self.start_fetching()?;
+        }
+        telemetry::log::rebalanced(&assignment);
+        Ok(Some(assignment))
+    }
+
+    fn judge(&self, error: &KafkaError) -> Result<()> {
+        use RDKafkaErrorCode::{GroupAuthorizationFailed, TopicAuthorizationFailed};
+        use RDKafkaErrorCode::{UnknownTopic, UnknownTopicOrPartition};
+        if let KafkaError::MessageConsumptionFatal(code) = error {
+            return Err(Error::Rejoin(format!("group member: {code}; joining again")));
+        }
+        let refuse = |problem: &str| {
+            let (topic, on) = (&self.topic, &self.bootstrap);
+            Err(Error::Config(format!("topic '{topic}' on {on}: {problem}")))
+        };
+        match error.rdkafka_error_code() {
+            Some(UnknownTopic | UnknownTopicOrPartition) => {
+                refuse("does not exist; create it with `ticksmith topics`")
+            }
+            Some(TopicAuthorizationFailed) => refuse("reading is not allowed; grant Read on it"),
+            Some(GroupAuthorizationFailed) => refuse("the group is not allowed; grant Read on it"),
+            // Already told by the context; librdkafka reconnects by itself.
+            _ => Ok(()),
+        }
+    }
+
+    /// Hands out records of partitions that were sought. Returns how many, or a new assignment.
+    pub fn receive(
+        &mut self,
+        limit: usize,
+        wait: Duration,
+        on_record: &mut dyn FnMut(RawRecord<'_>) -> Result<()>,
+    ) -> Result<(usize, Option<Vec<i32>>)> {
+        if let Some(assignment) = self.serve_events(Duration::ZERO)? {
+            return Ok((0, Some(assignment)));
+        }
+        let mut remaining = wait;
+        loop {
+            let slice = remaining.min(EVENT_EVERY);
+            let mut records = 0;
+            if self.fetching && !self.owned.is_empty() {
+                records = self.fetch(limit, slice, on_record)?;
+            } else if let Some(assignment) = self.serve_events(slice)? {
+                return Ok((0, Some(assignment)));
+            }
+            remaining = remaining.saturating_sub(slice);
+            if records > 0 || remaining.is_zero() {
+                return Ok((records, None));
+            }
+            if let Some(assignment) = self.serve_events(Duration::ZERO)? {
+                return Ok((0, Some(assignment)));
+            }
+        }
+    }
+
+    fn fetch(
+        &mut self,
+        limit: usize,
+        wait: Duration,
+        on_record: &mut dyn FnMut(RawRecord<'_>) -> Result<()>,
+    ) -> Result<usize> {
+        let Self { queue, owned, topic, .. } = self;
+        let mut records = 0;
+        queue.receive(limit, wait, &mut |fetched| match fetched {
+            Fetched::Record(record) => {
+                // A record queued before a seek or a revocation is below the position, or not ours.
+                if let Some(Position::From(next)) = owned.get_mut(&record.partition)
+                    && record.offset >= *next
+                {
+                    *next = record.offset + 1;
+                    records += 1;
+                    on_record(record)?;
+                }
+                Ok(())
+            }
+            Fetched::End { partition, offset } => {
+                if let Some(Position::From(next)) = owned.get_mut(&partition) {
+                    *next = offset.max(*next);
+                }
+                Ok(())
+            }
+            Fetched::Failed { partition, code } => judge_partition(topic, partition, code),
+        })?;
+        Ok(records)
+    }
+
+    /// See `Log::seek`. Fetching begins with the last of the owned partitions.
+    pub fn seek(&mut self, partition: i32, offset: i64) -> Result<()> {
+        let Some(position) = self.owned.get_mut(&partition) else {
+            return Err(Error::Rejoin(format!("partition {partition} is no longer owned")));
+        };
+        *position = Position::From(offset);
+        if self.fetching {
+            return self.seek_running(partition, offset);
+        }
+        if self.owned.values().all(|position| *position != Position::Unknown) {
+            self.start_fetching()?;
+        }
+        Ok(())
+    }
+
+    fn start_fetching(&mut self) -> Result<()> {
+        let mut list = TopicPartitionList::with_capacity(self.owned.len());
+        for (partition, position) in &self.owned {
+            let Position::From(offset) = position else { continue };
+            self.queue.capture(&self.topic, *partition)?;
+            list.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset))
+                .map_err(|error| Error::Bug(format!("offset {offset}: {error}")))?;
+        }
+        self.consumer
+            .assign(&list)
+            .map_err(|error| Error::Rejoin(format!("assignment refused: {error}")))?;
+        self.fetching = true;
+        Ok(())
+    }
+
+    fn seek_running(&self, partition: i32, offset: i64) -> Result<()> {
+        let mut refusal = String::new();
+        for _ in 0..SEEK_TRIES {
+            match self.consumer.seek(&self.topic, partition, Offset::Offset(offset), ASK_WITHIN) {
+                Ok(()) => return Ok(()),
+                Err(error) => refusal = error.to_string(),
+            }
+            std::thread::sleep(SEEK_PAUSE);
+        }
+        Err(Error::Rejoin(format!("partition {partition} cannot be sought: {refusal}")))
+    }
+
+    /// Where the next record is read: control records that end the partition are passed when the
+    /// broker says that there is nothing behind them.
+    pub fn position(&self, partition: i32) -> Result<i64> {
+        match self.owned.get(&partition) {
+            Some(Position::From(next)) => Ok(*next),
+            Some(Position::Unknown) => Err(Error::Bug(format!("partition {partition} not sought"))),
+            None => Err(Error::Rejoin(format!("partition {partition} is no longer owned"))),
+        }
+    }
+
+    /// The group's committed offset, waiting for transactions that are still open on it: with
+    /// `read_committed`, librdkafka asks for stable offsets and repeats until the time is over.
+    pub fn committed(&self, partition: i32, within: Duration) -> Result<Option<i64>> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&self.topic, partition);
+        let list = self.consumer.committed_offsets(list, within).map_err(|error| {
+            Error::Unavailable(format!(
+                "committed offset of {} partition {partition}: {error}; is the broker up?",
+                self.topic
+            ))
+        })?;
+        let element = list.find_partition(&self.topic, partition);
+        Ok(match element.map(|element| element.offset()) {
+            Some(Offset::Offset(offset)) => Some(offset),
+            _ => None,
+        })
+    }
+
+    /// End of the partition for readers of committed records: one round trip.
+    pub fn stable_end(&self, partition: i32) -> Result<i64> {
+        let unavailable = |problem: String| {
+            let topic = &self.topic;
+            Error::Unavailable(format!("end of {topic} partition {partition}: {problem}"))
+        };
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&self.topic, partition, Offset::End)
+            .map_err(|error| Error::Bug(format!("offset End: {error}")))?;
+        let list = self
+            .consumer
+            .offsets_for_times(list, ASK_WITHIN)
+            .map_err(|error| unavailable(error.to_string()))?;
+        let element = list.find_partition(&self.topic, partition);
+        match element.map(|element| element.offset()) {
+            Some(Offset::Offset(offset)) => Ok(offset),
+            other => Err(unavailable(format!("the broker answered {other:?}"))),
+        }
+    }
+
+    pub fn group_metadata(&self) -> Result<ConsumerGroupMetadata> {
+        let metadata = self.consumer.group_metadata();
+        metadata.ok_or_else(|| Error::Bug("a group member without group metadata".into()))
+    }
+
+    /// Commits outside of a transaction (at least once).
+    pub fn commit_offsets(&self, offsets: &TopicPartitionList) -> Result<()> {
+        self.consumer
+            .commit(offsets, CommitMode::Sync)
+            .map_err(|error| Error::Restore(format!("offsets not committed: {error}; restoring")))
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        // An assignment that was never taken up would keep the close waiting for it.
+        let _ = self.consumer.unassign();
+    }
+}
+
+fn judge_partition(topic: &str, partition: i32, code: Code) -> Result<()> {
+    match code {
+        Code::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET
+        | Code::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE => Err(Error::Config(format!(
+            "topic '{topic}' partition {partition}: the log no longer has the offset that comes next; either the topic was made anew or its retention has passed: restore the topic, or start afresh with a new kafka.group and a new changelog topic"
+        ))),
+        Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
+        | Code::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC
+        | Code::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION => Err(Error::Config(format!(
+            "topic '{topic}' partition {partition} does not exist; create it with `ticksmith topics`"
+        ))),
+        other => {
+            telemetry::log::client_error("member", &describe(other));
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! `port::Log` on Kafka: the member, the writer and the restorer as one session.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::changelog::ChangelogReader;
+use super::cluster::{Cluster, PartitionCounts, check_topics};
+use super::member::Member;
+use super::settings::Settings;
+use super::writer::Writer;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::port::{Beat, Clock, Log, LogFactory, Polled, RawRecord, Restored, Topic};
+use crate::telemetry;
+
+/// Opens sessions of one process: all of them share one transactional id, so that a new session ends
+/// whatever transaction the one before it left open.
+pub struct KafkaLogFactory {
+    settings: Arc<Settings>,
+    transactional_id: String,
+    clock: Arc<dyn Clock>,
+}
+
+impl KafkaLogFactory {
+    /// # Errors
+    /// `Config` when `kafka.properties` cannot be used. Nothing is connected yet.
+    pub fn new(config: &Config, clock: Arc<dyn Clock>) -> Result<Self> {
+        let settings = Arc::new(Settings::new(config)?);
+        // Unique per process: two processes with one id would fence each other for ever.
+        let process: u64 = rand::random();
+        let transactional_id = format!("{}-{process:016x}", settings.kafka.group);
+        Ok(Self { settings, transactional_id, clock })
+    }
+}
+
+impl LogFactory for KafkaLogFactory {
+    /// # Errors
+    /// `Unavailable` when no broker answers; `Config` when the topics are not as they must be.
+    fn open(&mut self) -> Result<Box<dyn Log>> {
+        let cluster = Cluster::connect(&self.settings)?;
+        let counts = check_topics(&cluster, &self.settings)?;
+        let clock = Arc::clone(&self.clock);
+        let writer = Writer::open(&self.settings, &self.transactional_id, counts, clock)?;
+        Ok(Box::new(KafkaSession {
+            member: Some(Member::join(&self.settings)?),
+            writer,
+            changelog: None,
+            cluster,
+            counts,
+            settings: Arc::clone(&self.settings),
+            clock: Arc::clone(&self.clock),
+        }))
+    }
+}
+
+struct KafkaSession {
+    /// `None` after `close`.
+    member: Option<Member>,
+    writer: Writer,
+    /// Lives while partitions are being restored.
+    changelog: Option<ChangelogReader>,
+    cluster: Cluster,
+    counts: PartitionCounts,
+    settings: Arc<Settings>,
+    clock: Arc<dyn Clock>,
+}
+
+impl KafkaSession {
+    fn member(&mut self) -> Result<&mut Member> {
+        self.member.as_mut().ok_or_else(|| Error::Rejoin("this session was closed".into()))
+    }
+
+    /// A topic whose partitions were added to would send keys elsewhere than their state is.
+    fn check_partition_count(&self) -> Result<()> {
+        let name = self.settings.name(Topic::Trades);
+        let (pinned, found) = (self.partition_count(), self.cluster.partition_count(name)?);
+        if found == pinned {
+            return Ok(());
+        }
+        Err(Error::Config(format!(
+            "topic '{name}' had {pinned} partitions when this process started and has {found} now; symbols would move away from their state: make new topics with the new count, a new changelog and a new kafka.group"
+        )))
+    }
+
+    fn offset_list(&self, beat: &Beat) -> Result<TopicPartitionList> {
+        let mut list = TopicPartitionList::with_capacity(beat.offsets.len());
+        let name = self.settings.name(Topic::Trades);
+        for (partition, offset) in &beat.offsets {
+            list.add_partition_offset(name, *partition, Offset::Offset(*offset))
+                .map_err(|error| Error::Bug(format!("offset {offset} to commit: {error}")))?;
+        }
+        Ok(list)
+    }
+
+    fn check_log_start(&self, partition: i32, restored: &Restored) -> Result<()> {
+        let Some(committed) = restored.committed.filter(|offset| *offset < restored.log_start)
+        else {
+            return Ok(());
+        };
+        let (name, start) = (self.settings.name(Topic::Trades), restored.log_start);
+        Err(Error::Config(format!(
+            "topic '{name}' partition {partition}: group '{}' stands at offset {committed}, but the log begins at {start}, so {} records are gone unseen; either bring them back, or accept the gap by starting afresh with a new kafka.group and a new changelog topic",
+            self.settings.kafka.group,
+            start - committed,
+        )))
+    }
+}
+
+impl Log for KafkaSession {
+    fn partition_count(&self) -> u32 {
+        self.counts[Topic::Trades as usize]
+    }
+
+    fn poll(
+        &mut self,
+        limit: usize,
+        wait: Duration,
+        on_record: &mut dyn FnMut(RawRecord<'_>) -> Result<()>,
+    ) -> Result<Polled> {
+        // Whoever polls has finished restoring.
+        self.changelog = None;
+        let (records, assignment) = self.member()?.receive(limit, wait, on_record)?;
+        if assignment.is_some() {
+            self.check_partition_count()?;
+        }
+        Ok(Polled { records, assignment })
+    }
+
+    /// Order matters. First the committed offset, waiting until it is stable; then the end of the
+    /// changelog with open transactions counted; then its records up to there. A predecessor's
+    /// transaction that holds offset N also holds the state at N: reading the changelog's end after
+    /// the offset is stable makes sure that this state lies below the end.
+    fn restore(
+        &mut self,
+        partition: i32,
+        on_state: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>,
+    ) -> Result<Restored> {
+        let began_us = self.clock.monotonic_us();
+        // As long as a dead predecessor's transaction may stay open, and some.
+        let timeout_ms = u64::from(self.settings.kafka.transaction_timeout_ms) + 15_000;
+        let committed = self.member()?.committed(partition, Duration::from_millis(timeout_ms))?;
+        let (log_start, _) =
+            self.cluster.watermarks(self.settings.name(Topic::Trades), partition)?;
+        let restored = Restored { committed, log_start };
+        self.check_log_start(partition, &restored)?;
+        let (start, end) =
+            self.cluster.watermarks(self.settings.name(Topic::Changelog), partition)?;
+        if self.changelog.is_none() {
+            self.changelog = Some(ChangelogReader::new(&self.settings)?);
+        }
+        let newest = match &mut self.changelog {
+            Some(changelog) => changelog.read(partition, start, end)?,
+            None => return Err(Error::Bug("the changelog reader was just made".into())),
+        };
+        for (key, value) in &newest {
+            on_state(key, value)?;
+        }
+        let restore_us = self.clock.monotonic_us() - began_us;
+        telemetry::log::restored(partition, newest.len(), restore_us);
+        Ok(restored)
+    }
+
+    fn seek(&mut self, partition: i32, offset: i64) -> Result<()> {
+        self.member()?.seek(partition, offset)
+    }
+
+    fn commit(&mut self, beat: &Beat) -> Result<()> {
+        if beat.records.is_empty() && beat.offsets.is_empty() {
+            return Ok(());
+        }
+        let began_us = self.clock.monotonic_us();
+        let offsets = self.offset_list(beat)?;
+        let Some(member) = &self.member else {
+            return Err(Error::Rejoin("this session was closed".into()));
+        };
+        if self.writer.is_transactional() {
+            self.writer.commit(&beat.records, &offsets, &member.group_metadata()?)?;
+        } else {
+            self.writer.write(&beat.records)?;
+            member.commit_offsets(&offsets)?;
+        }
+        telemetry::log::committed(beat.records.len(), self.clock.monotonic_us() - began_us);
+        Ok(())
+    }
+
+    fn position(&mut self, partition: i32) -> Result<i64> {
+        self.member()?.position(partition)
+    }
+
+    fn end_offset(&mut self, partition: i32) -> Result<i64> {
+        self.member()?.stable_end(partition)
+    }
+
+    fn close(&mut self) {
+        self.changelog = None;
+        self.member = None;
+    }
+}

@@ -1,0 +1,212 @@
+//! The partitions that this process owns: their engines, restored from the changelog, and the way
+//! of a record from bytes into its engine.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::codec::avro::{Avro, Undecodable};
+use crate::engine::{Engine, Input, Rules};
+use crate::error::{Error, Result};
+use crate::model::{Disposition, Effects, Origin, RejectReason, StateRecord};
+use crate::port::{Log, RawRecord, Restored};
+use crate::telemetry::stream as events;
+
+use super::outbox::Outbox;
+
+/// Commit markers reach the offsets and the changelog independently: look again so many times.
+const AGREEMENT_ATTEMPTS: u32 = 50;
+const AGREEMENT_PAUSE_MS: u64 = 100;
+
+/// Engines by partition.
+pub struct Partitions {
+    avro: Arc<Avro>,
+    rules: Arc<Rules>,
+    partition_count: u32,
+    exactly_once: bool,
+    engines: BTreeMap<i32, Engine>,
+    /// Owned, but not restored yet.
+    owed: Vec<i32>,
+}
+
+impl Partitions {
+    pub fn new(
+        avro: Arc<Avro>,
+        rules: Arc<Rules>,
+        partition_count: u32,
+        exactly_once: bool,
+    ) -> Self {
+        Self {
+            avro,
+            rules,
+            partition_count,
+            exactly_once,
+            engines: BTreeMap::new(),
+            owed: Vec::new(),
+        }
+    }
+
+    /// Decodes one record and steps its engine. What is of no owned partition, or lies below the
+    /// expected offset, was queued before a rebuild and is skipped.
+    ///
+    /// # Errors
+    /// `Unavailable` when a schema cannot be fetched: the record was not taken.
+    pub fn take(
+        &mut self,
+        record: &RawRecord<'_>,
+        effects: &mut Effects,
+        outbox: &mut Outbox,
+    ) -> Result<()> {
+        let Some(engine) = self.engines.get_mut(&record.partition) else { return Ok(()) };
+        if record.offset < engine.next_offset() {
+            return Ok(());
+        }
+        let input = decode(&self.avro, record)?;
+        if let Some(Disposition::Rejected(reason)) = engine.step(input, effects) {
+            events::rejected(record.partition, record.offset, reason);
+            outbox.reject(record, reason);
+        }
+        Ok(())
+    }
+
+    /// Makes the engines anew from the changelog and seeks to where each stands.
+    pub fn rebuild(&mut self, assignment: &[i32], log: &mut dyn Log) -> Result<()> {
+        self.engines.clear();
+        self.owed = assignment.to_vec();
+        for partition in assignment {
+            let (engine, offset) = self.restore(*partition, log)?;
+            events::restored(*partition, offset, engine.open_windows());
+            log.seek(*partition, offset)?;
+            self.engines.insert(*partition, engine);
+        }
+        self.owed.clear();
+        Ok(())
+    }
+
+    fn restore(&self, partition: i32, log: &mut dyn Log) -> Result<(Engine, i64)> {
+        let mut last_problem = String::new();
+        for attempt in 0..AGREEMENT_ATTEMPTS {
+            if attempt > 0 {
+                std::thread::sleep(std::time::Duration::from_millis(AGREEMENT_PAUSE_MS));
+            }
+            let mut records = Vec::new();
+            let avro = &self.avro;
+            let restored = log.restore(partition, &mut |key, value| {
+                records.push(avro.decode_state(key, value)?);
+                Ok(())
+            })?;
+            match self.start_offset(partition, &records, restored)? {
+                Ok(offset) => {
+                    let rules = Arc::clone(&self.rules);
+                    let count = self.partition_count;
+                    return Ok((Engine::restore(rules, partition, count, records)?, offset));
+                }
+                Err(problem) => last_problem = problem,
+            }
+        }
+        Err(Error::Config(last_problem))
+    }
+
+    /// Where to read on; the inner error is a disagreement that may still resolve by itself.
+    fn start_offset(
+        &self,
+        partition: i32,
+        records: &[StateRecord],
+        restored: Restored,
+    ) -> Result<std::result::Result<i64, String>> {
+        let state_offset = records.iter().find_map(|record| match record {
+            StateRecord::Meta(meta) => Some(meta.next_offset),
+            _ => None,
+        });
+        let offset = match (state_offset, restored.committed) {
+            (None, None) => return Ok(Ok(restored.log_start)),
+            (Some(state), Some(committed)) if state == committed => state,
+            // Records go first and offsets second there, so the state may be ahead, never wrong.
+            (Some(state), _) if !self.exactly_once => state,
+            (state, committed) => {
+                let show = |offset: Option<i64>| offset.map_or("none".into(), |o| o.to_string());
+                return Ok(Err(format!(
+                    "partition {partition}: the changelog stands at offset {} but the group has \
+                     committed {}; one of them was deleted or belongs to another run: start a new \
+                     kafka.group with a new topics.changelog, or restore the missing one",
+                    show(state),
+                    show(committed)
+                )));
+            }
+        };
+        if offset < restored.log_start {
+            return Err(Error::Config(format!(
+                "partition {partition}: the next record to read is {offset}, but the trades topic \
+                 begins at {}; the records between are gone: raise topics.trades_retention_hours, \
+                 and start a new kafka.group with a new topics.changelog to go on without them",
+                restored.log_start
+            )));
+        }
+        Ok(Ok(offset))
+    }
+
+    /// Gives up every engine; all that is owned waits for a rebuild.
+    pub fn owe_all(&mut self) {
+        self.owed = self.owned();
+        self.engines.clear();
+    }
+
+    /// Gives up everything: the session is over.
+    pub fn owe_nothing(&mut self) {
+        self.owed.clear();
+        self.engines.clear();
+    }
+
+    /// Everything owned, restored or not.
+    pub fn owned(&self) -> Vec<i32> {
+        if self.owed.is_empty() {
+            self.engines.keys().copied().collect()
+        } else {
+            self.owed.clone()
+        }
+    }
+
+    /// Whether a rebuild is due before anything can be read.
+    pub fn is_owing(&self) -> bool {
+        !self.owed.is_empty()
+    }
+
+    pub fn next_offset(&self, partition: i32) -> Option<i64> {
+        self.engines.get(&partition).map(Engine::next_offset)
+    }
+
+    pub fn engines(&self) -> impl Iterator<Item = (i32, &Engine)> {
+        self.engines.iter().map(|(partition, engine)| (*partition, engine))
+    }
+
+    pub fn engines_mut(&mut self) -> impl Iterator<Item = &mut Engine> {
+        self.engines.values_mut()
+    }
+
+    /// What the changelog must be told, by partition; only of those that read something since.
+    pub fn collect_state(&mut self) -> Result<Vec<(i32, Vec<StateRecord>)>> {
+        let collect = |(partition, engine): (&i32, &mut Engine)| {
+            let mut records = Vec::new();
+            engine.collect_state(&mut records)?;
+            Ok((*partition, records))
+        };
+        self.engines.iter_mut().filter(|(_, engine)| engine.is_unsaved()).map(collect).collect()
+    }
+}
+
+fn decode<'a>(avro: &Avro, record: &RawRecord<'a>) -> Result<Input<'a>> {
+    let origin = Origin { partition: record.partition, offset: record.offset };
+    let undecodable = |reason| Input::Undecodable { origin, reason };
+    match (record.value, record.event) {
+        (Some(value), _) => match avro.decode_trade(value) {
+            Ok(trade) => Ok(Input::Trade { origin, key: record.key, trade }),
+            Err(Undecodable::Definite(_)) => Ok(undecodable(RejectReason::Undecodable)),
+            Err(Undecodable::Stalled(error)) => Err(error),
+        },
+        (None, Some(event)) => match avro.decode_feed_event(event) {
+            Ok(event) => Ok(Input::Event { origin, event }),
+            Err(Undecodable::Definite(_)) => Ok(undecodable(RejectReason::BadEvent)),
+            Err(Undecodable::Stalled(error)) => Err(error),
+        },
+        (None, None) => Ok(undecodable(RejectReason::NullValue)),
+    }
+}

@@ -1,0 +1,246 @@
+//! Golden cases: small readable files in `tests/golden`, each run straight through and again with a
+//! restart from the changelog after every single line; both must print the same.
+//!
+//! Above `expect` stands what happens, one line each; times are of 2024-03-11 UTC (New York is four
+//! hours behind):
+//!
+//! ```text
+//! intervals 5m 1h
+//! connect 1 | disconnect 1 | heartbeat 1 TIME | subscribe 1 SYMBOL…
+//! trade SYMBOL TIME PRICE VOLUME [code,code…] [connection=1] [seq=N]
+//! sample
+//! ```
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use chrono::DateTime;
+use ticksmith::engine::{Engine, Input, Rules};
+use ticksmith::model::{
+    Bar, Disposition, Effects, ExclusionReason, FeedEvent, FeedEventKind, Interval, Origin,
+    PricePoint, StateRecord, Trade,
+};
+
+/// The engine under test with what surrounds it: a log of one partition and a changelog.
+struct Bench {
+    rules: Arc<Rules>,
+    engine: Engine,
+    changelog: BTreeMap<String, StateRecord>,
+    restart_every_line: bool,
+    offset: i64,
+    seqs: HashMap<i64, i64>,
+    output: String,
+}
+
+fn time_ms(text: &str) -> i64 {
+    let whole = if text.contains('T') { text.to_owned() } else { format!("2024-03-11T{text}Z") };
+    DateTime::parse_from_rfc3339(&whole).expect("a time").timestamp_millis()
+}
+
+fn clock(ms: i64) -> String {
+    let time = DateTime::from_timestamp_millis(ms).expect("a time");
+    let format = if ms % 1_000 == 0 { "%H:%M:%S" } else { "%H:%M:%S%.3f" };
+    time.format(format).to_string()
+}
+
+impl Bench {
+    fn new(restart_every_line: bool) -> Self {
+        let five = Interval::parse("5m").expect("valid");
+        let rules = Arc::new(Rules::with_intervals(vec![five]).expect("valid"));
+        Self {
+            engine: Engine::new(Arc::clone(&rules), 0, 1),
+            rules,
+            changelog: BTreeMap::new(),
+            restart_every_line,
+            offset: 0,
+            seqs: HashMap::new(),
+            output: String::new(),
+        }
+    }
+
+    fn run(mut self, script: &str) -> String {
+        for line in script.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            if words[0] == "intervals" {
+                self.set_intervals(&words[1..]);
+                continue;
+            }
+            let mut effects = Effects::default();
+            let disposition = match words[0] {
+                "trade" => self.trade(&words[1..], &mut effects),
+                "sample" => self.engine.step(Input::Sample, &mut effects),
+                kind => self.event(kind, &words[1..], &mut effects),
+            };
+            self.print(disposition, &effects);
+            if self.restart_every_line {
+                self.restart();
+            }
+        }
+        self.output
+    }
+
+    fn set_intervals(&mut self, words: &[&str]) {
+        let intervals = words.iter().map(|text| Interval::parse(text).expect("valid")).collect();
+        self.rules = Arc::new(Rules::with_intervals(intervals).expect("they fit"));
+        self.engine = Engine::new(Arc::clone(&self.rules), 0, 1);
+    }
+
+    fn origin(&mut self) -> Origin {
+        self.offset += 1;
+        Origin { partition: 0, offset: self.offset }
+    }
+
+    fn next_seq(&mut self, connection: i64, given: Option<i64>) -> i64 {
+        let seq = self.seqs.entry(connection).or_insert(0);
+        *seq = given.unwrap_or(*seq + 1).max(*seq);
+        given.unwrap_or(*seq)
+    }
+
+    fn trade(&mut self, words: &[&str], effects: &mut Effects) -> Option<Disposition> {
+        let mut conditions = None;
+        let (mut connection, mut seq) = (1, None);
+        for word in &words[4..] {
+            if let Some(id) = word.strip_prefix("connection=") {
+                connection = id.parse().expect("a number");
+            } else if let Some(number) = word.strip_prefix("seq=") {
+                seq = Some(number.parse().expect("a number"));
+            } else {
+                conditions = Some(word.split(',').map(str::to_owned).collect());
+            }
+        }
+        let seq = self.next_seq(connection, seq);
+        let trade_time_ms = time_ms(words[1]);
+        let trade = Trade {
+            symbol: words[0].into(),
+            price: words[2].parse().expect("a price"),
+            volume: words[3].parse().expect("a volume"),
+            trade_time_ms,
+            conditions,
+            connection,
+            seq,
+            received_at_us: time_ms("23:59:59") * 1_000,
+            feed: format!("test/{connection}"),
+        };
+        let input = Input::Trade { origin: self.origin(), key: Some(words[0].as_bytes()), trade };
+        self.engine.step(input, effects)
+    }
+
+    fn event(&mut self, kind: &str, words: &[&str], effects: &mut Effects) -> Option<Disposition> {
+        let connection = words[0].parse().expect("a connection");
+        let kind = match kind {
+            "connect" => FeedEventKind::Connected,
+            "disconnect" => FeedEventKind::Disconnected,
+            "heartbeat" => FeedEventKind::Heartbeat,
+            "subscribe" => FeedEventKind::Subscribed,
+            other => panic!("no such line: {other}"),
+        };
+        let is_heartbeat = kind == FeedEventKind::Heartbeat;
+        let event = FeedEvent {
+            kind,
+            connection,
+            seq: self.next_seq(connection, None),
+            feed: format!("test/{connection}"),
+            at_us: time_ms("12:00:00") * 1_000,
+            feed_time_ms: is_heartbeat.then(|| time_ms(words[1])),
+            confirmed_at_us: None,
+            confirmed_feed_time_ms: None,
+            symbols: words[1..].iter().map(|word| (*word).to_owned()).collect(),
+            lost_records: 0,
+            detail: String::new(),
+        };
+        let origin = self.origin();
+        self.engine.step(Input::Event { origin, event }, effects)
+    }
+
+    fn print(&mut self, disposition: Option<Disposition>, effects: &Effects) {
+        for judged in &effects.trades {
+            if disposition != Some(Disposition::Merged) {
+                let trade = &judged.trade;
+                let time = clock(trade.trade_time_ms);
+                let name = judged.disposition;
+                let line = format!("{} {} {} {time}", name.as_str(), name.reason(), trade.symbol);
+                let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+                writeln!(self.output, "{line}").expect("a string takes all");
+            }
+        }
+        for bar in &effects.bars {
+            writeln!(self.output, "{}", show(bar)).expect("a string takes all");
+        }
+    }
+
+    /// Through the changelog and back.
+    fn restart(&mut self) {
+        let mut records = Vec::new();
+        self.engine.collect_state(&mut records).expect("conservation holds");
+        for record in records {
+            match &record {
+                StateRecord::Meta(_) => self.changelog.insert("meta".into(), record),
+                StateRecord::Owners(_) => self.changelog.insert("owners".into(), record),
+                StateRecord::Window(w) => {
+                    let key = format!("{}/{}/{}", w.interval, w.start_ms, w.symbol);
+                    self.changelog.insert(key, record)
+                }
+                StateRecord::Evicted { symbol, interval, start_ms } => {
+                    self.changelog.remove(&format!("{interval}/{start_ms}/{symbol}"))
+                }
+            };
+        }
+        let records = self.changelog.values().cloned();
+        self.engine = Engine::restore(Arc::clone(&self.rules), 0, 1, records).expect("restores");
+    }
+}
+
+fn show(bar: &Bar) -> String {
+    let price = |point: Option<PricePoint>| {
+        point.map_or("-".to_owned(), |point| {
+            format!("{}@{}", point.price, clock(point.trade_time_ms))
+        })
+    };
+    let mut line = format!(
+        "{} {} {} {} r{} O {} H {} L {} C {} volume {} count {}",
+        bar.symbol,
+        bar.interval,
+        clock(bar.window.start_ms),
+        bar.state.as_str(),
+        bar.revision,
+        price(bar.open),
+        price(bar.high),
+        price(bar.low),
+        price(bar.close),
+        bar.volume,
+        bar.trade_count
+    );
+    for reason in ExclusionReason::ALL {
+        let exclusion = bar.excluded[*reason as usize];
+        if exclusion.count > 0 {
+            let (name, volume) = (reason.as_str(), exclusion.volume);
+            write!(line, " {name} {volume}/{}", exclusion.count).expect("a string takes all");
+        }
+    }
+    if let Some(session) = bar.session {
+        write!(line, " {}", session.as_str()).expect("a string takes all");
+    }
+    line
+}
+
+#[test]
+fn every_golden_case_prints_what_it_expects_with_and_without_restarts() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
+    let mut cases = 0;
+    for entry in std::fs::read_dir(directory).expect("the golden cases are there") {
+        let path = entry.expect("readable").path();
+        let text = std::fs::read_to_string(&path).expect("readable");
+        let (script, expected) = text.split_once("\nexpect\n").expect("has an expectation");
+        let shown = path.display();
+        for restart in [false, true] {
+            let found = Bench::new(restart).run(script);
+            assert!(
+                found == expected,
+                "{shown}, restarts: {restart}\n--- expected\n{expected}--- found\n{found}"
+            );
+        }
+        cases += 1;
+    }
+    assert!(cases >= 6, "only {cases} golden cases were found");
+}
