@@ -155,6 +155,16 @@ sections! {
     Log { level: String, format: LogFormat }
 }
 
+impl Finnhub {
+    /// The keys of the comma list; placeholders of sample files count as not set.
+    pub fn keys(&self) -> Vec<Secret> {
+        let is_placeholder =
+            |key: &&str| matches!(*key, "" | "your_key_here" | "your_api_key_here" | "changeme");
+        let keys = self.api_key.reveal().split(',').map(str::trim);
+        keys.filter(|key| !is_placeholder(key)).map(Secret::new).collect()
+    }
+}
+
 /// What a commit promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -75,6 +75,26 @@ pub struct IntakeCounts {
     pub inexact_numbers: u64,
 }
 
+impl IntakeCounts {
+    /// Every count with its name, for metrics and progress lines.
+    pub fn named(&self) -> [(&'static str, u64); 12] {
+        [
+            ("frames", self.frames),
+            ("pings", self.pings),
+            ("error_frames", self.error_frames),
+            ("trades", self.trades),
+            ("repeats_dropped", self.repeats_dropped),
+            ("repeats_kept", self.repeats_kept),
+            ("repeated_elements_dropped", self.repeated_elements_dropped),
+            ("suspicious_repeats", self.suspicious_repeats),
+            ("second_encodings", self.second_encodings),
+            ("malformed_frames", self.malformed_frames),
+            ("malformed_elements", self.malformed_elements),
+            ("inexact_numbers", self.inexact_numbers),
+        ]
+    }
+}
+
 /// What an intake appends to.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct IntakeOutput {

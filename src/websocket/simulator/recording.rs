@@ -60,7 +60,7 @@ impl Recording {
     /// Reads it through once.
     ///
     /// # Errors
-    /// `Config`: the file cannot be read, or holds no frame.
+    /// `Config`: the file cannot be read, or holds no trade.
     pub fn open(path: &Path) -> Result<Self> {
         let mut symbols = BTreeSet::new();
         let mut frames = 0;
@@ -70,9 +70,9 @@ impl Recording {
             symbols.extend(elements.filter_map(|(symbol, _)| symbol));
             true
         })?;
-        if frames == 0 {
+        if symbols.is_empty() {
             return Err(Error::Config(format!(
-                "frames file {} is empty: give a file with one recorded frame a line",
+                "frames file {} holds no trade: give a file with one recorded frame a line",
                 path.display()
             )));
         }
