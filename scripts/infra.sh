@@ -25,9 +25,6 @@ environment: KAFKA_PORT 9092, KAFKA_CONTROLLER_PORT 9093, CASSANDRA_PORT 9042, C
 EOF
 }
 
-# The port that a running service was started with.
-running_port() { cat "$INFRA_DIR/$1/port"; }
-
 # Starts one service unless it is up; does not wait for it.
 start() { # SERVICE
   local service=$1 pid wanted
@@ -86,7 +83,8 @@ run_java() { # SERVICE FILE ARGUMENTS...
   shift
   find_java
   fetch_jars "$service"
-  exec "$JAVA" -Xmx256m -cp "$(jars_dir "$service")/*" "$@"
+  exec "$JAVA" -Xmx256m -Dlogback.configurationFile="$here/infra/java/logback.xml" \
+    -Dlog4j2.configurationFile="$here/infra/java/log4j2.xml" -cp "$(jars_dir "$service")/*" "$@"
 }
 
 command=${1:-help}

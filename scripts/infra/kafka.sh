@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Apache Kafka, one node that is broker and controller (KRaft). Sourced by scripts/infra.sh.
 
 KAFKA_PORT=${KAFKA_PORT:-9092}
@@ -39,6 +40,9 @@ transaction.state.log.num.partitions=10
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
+# After kill -9 the controller waits for the dead broker's session before it takes the new one: 9 s as shipped.
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 EOF
 }
 

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Shared by scripts/infra.sh and its services: messages, Java, jars, ports, processes. Sourced, never run.
 
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -134,21 +135,29 @@ last_error() { # SERVICE
 
 # Ends a service: SIGTERM and patience, or SIGKILL at once (what a test of a crash wants).
 end_process() { # SERVICE SIGNAL
-  local service=$1 pid waited=0
+  local service=$1 pid port waited=0
   if ! pid=$(running_pid "$service"); then
     rm -f "$(pid_file "$service")"
     say "$service: not running"
     return
   fi
+  port=$(running_port "$service")
   kill "-$2" "$pid" 2> /dev/null || true
   while running_pid "$service" > /dev/null; do
-    if ((waited++ >= STOP_TIMEOUT_S * 10)); then
+    if ((waited++ == STOP_TIMEOUT_S * 10)); then
       say "$service: still there after $STOP_TIMEOUT_S s, killing it"
       kill -KILL "$pid" 2> /dev/null || true
-      waited=0
     fi
+    sleep 0.1
+  done
+  # The kernel closes the sockets of a killed process a moment after it has left the process table.
+  for ((waited = 0; waited < 100; waited++)); do
+    port_open "$port" || break
     sleep 0.1
   done
   rm -f "$(pid_file "$service")"
   say "$service: stopped (pid $pid, SIG$2)"
 }
+
+# The port that a running service was started with.
+running_port() { cat "$INFRA_DIR/$1/port"; }
