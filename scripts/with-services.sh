@@ -39,6 +39,8 @@ keep_logs() {
 clean_up() {
   local code=$?
   trap - EXIT
+  # Interrupted: the command and whatever it started. Over already: nobody is left in its group.
+  [[ -z ${child:-} ]] || kill -TERM -- "-$child" 2> /dev/null || true
   "$here/infra.sh" down || true
   ((code == 0)) || keep_logs
   rm -rf "$TICKSMITH_INFRA_DIR"
@@ -57,4 +59,9 @@ trap 'exit 143' TERM HUP
 export TICKSMITH_TEST_KAFKA=127.0.0.1:$KAFKA_PORT
 export TICKSMITH_TEST_CASSANDRA=127.0.0.1:$CASSANDRA_PORT
 export TICKSMITH_TEST_INFRA=$TICKSMITH_INFRA_DIR
-"$@"
+# In a process group of its own, so that an interrupted run ends all of it and not only the first process.
+set -m
+"$@" &
+child=$!
+set +m
+wait "$child"

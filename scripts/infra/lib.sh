@@ -129,8 +129,12 @@ await_ready() { # SERVICE PORT STARTED_AT
   done
 }
 
+# The last line that speaks of an error, or else the last line.
 last_error() { # SERVICE
-  grep -E 'ERROR|FATAL|Exception|Error:|error:' "$(log_file "$1")" 2> /dev/null | tail -n 1 | cut -c 1-300 || true
+  local log line
+  log=$(log_file "$1")
+  line=$(grep -E 'ERROR|FATAL|Exception|Error' "$log" 2> /dev/null | tail -n 1)
+  printf '%.300s' "${line:-$(tail -n 1 "$log" 2> /dev/null)}"
 }
 
 # Ends a service: SIGTERM and patience, or SIGKILL at once (what a test of a crash wants).
