@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Checks that tools are there before a target needs them. One line for each that is missing, naming the remedy.
-# shellcheck disable=SC2317 # the checks are called by name, at the end
 #
 #   scripts/need.sh cargo cc java maven chromium compose
 set -euo pipefail
+# shellcheck disable=SC2317 # the checks are called by name, at the end
 
 here=$(cd "$(dirname "$0")" && pwd)
 source "$here/infra/lib.sh"
