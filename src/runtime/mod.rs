@@ -2,8 +2,10 @@
 
 pub mod backoff;
 pub mod clock;
+pub mod panic;
 pub mod shutdown;
 
 pub use backoff::{Backoff, BackoffBounds, Pace};
 pub use clock::SystemClock;
+pub use panic::install_panic_hook;
 pub use shutdown::Shutdown;

@@ -20,7 +20,7 @@ pub struct FeedPlan {
 pub fn plan_feed(config: &Config) -> Result<FeedPlan> {
     let finnhub = &config.finnhub;
     let address = Address::parse(&finnhub.url)?;
-    let mut keys = finnhub.keys();
+    let mut keys = finnhub.api_keys();
     if keys.is_empty() && address.is_loopback() {
         keys.push(Secret::new(config.simulator.key.clone()));
     }
@@ -37,15 +37,10 @@ pub fn plan_feed(config: &Config) -> Result<FeedPlan> {
 
 #[cfg(test)]
 mod tests {
-    use figment::Figment;
-    use figment::providers::{Format, Toml};
-
     use super::*;
-    use crate::config::DEFAULTS;
 
     fn config(url: &str, api_key: &str) -> Config {
-        let mut config: Config =
-            Figment::from(Toml::string(DEFAULTS)).extract().expect("defaults parse");
+        let mut config = Config::defaults();
         config.finnhub.url = url.into();
         config.finnhub.api_key = Secret::new(api_key);
         config
