@@ -164,7 +164,7 @@ async fn bars(
     let Range { from_ms, to_ms, limit } = parameters.range()?;
     let query = BarQuery { symbol: symbol.clone(), interval, from_ms, to_ms, limit };
     let rows = move |reader: &dyn StoreReader| {
-        Ok(reader.bars(&query)?.iter().map(BarRow::from).collect::<Vec<_>>())
+        Ok(reader.bars(&query)?.into_iter().map(BarRow).collect::<Vec<_>>())
     };
     let bars = context.read(rows).await?;
     if bars.is_empty() {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::FxHashMap;
 
+use super::health::Readiness;
 use super::rows::TradeRow;
 use super::state::{FeedView, Rates, StateView};
 use crate::model::{Bar, Disposition, Interval, Judged, Tally};
@@ -28,6 +29,7 @@ const RATE_WINDOW_US: i64 = 5_000_000;
 /// Receives what the pipeline does and answers readers.
 pub struct LiveHub {
     clock: Arc<dyn Clock>,
+    readiness: Readiness,
     board: Mutex<Board>,
 }
 
@@ -82,8 +84,14 @@ pub(super) struct News {
 }
 
 impl LiveHub {
+    /// Not ready until the pipeline says so.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, board: Mutex::default() }
+        Self { clock, readiness: Readiness::not_yet("starting"), board: Mutex::default() }
+    }
+
+    /// For `/readyz`; follows what the pipeline says.
+    pub fn readiness(&self) -> Readiness {
+        self.readiness.clone()
     }
 
     /// Tells where the trades come from and how that goes.
@@ -170,6 +178,10 @@ impl Live for LiveHub {
                 tape.take_trade(version, judged);
             }
         }
+    }
+
+    fn ready(&self, ready: bool, reason: &str) {
+        if ready { self.readiness.set_ready() } else { self.readiness.set_not_ready(reason) }
     }
 
     fn beat(&self, report: &BeatReport) {

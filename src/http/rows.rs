@@ -1,69 +1,61 @@
 //! Bars and trades as JSON objects whose fields are named as the columns of the tables; times are
 //! milliseconds since the UNIX epoch.
 
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::model::{Bar, Judged};
+use crate::model::{Bar, ExclusionReason, Judged, Session};
 
 /// One row of a gold table.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct BarRow {
-    pub symbol: String,
-    pub interval: String,
-    pub ts: i64,
-    pub window_end: i64,
-    pub open: Option<f64>,
-    pub high: Option<f64>,
-    pub low: Option<f64>,
-    pub close: Option<f64>,
-    pub volume: f64,
-    pub vwap: Option<f64>,
-    pub volume_exact: String,
-    pub trade_count: i64,
-    pub state: &'static str,
-    pub revision: i64,
-    pub generation: i64,
-    pub coverage: Option<f64>,
-    pub gap_ms: i64,
-    pub verdict: &'static str,
-    pub session: Option<&'static str>,
-    pub conditions_version: i32,
-}
+#[derive(Debug, Clone)]
+pub(super) struct BarRow(pub Bar);
 
-impl From<&Bar> for BarRow {
-    fn from(bar: &Bar) -> Self {
-        Self {
-            symbol: bar.symbol.to_string(),
-            interval: bar.interval.to_string(),
-            ts: bar.window.start_ms,
-            window_end: bar.window.end_ms,
-            open: bar.open.map(|point| point.price),
-            high: bar.high.map(|point| point.price),
-            low: bar.low.map(|point| point.price),
-            close: bar.close.map(|point| point.price),
-            volume: bar.volume.to_f64(),
-            vwap: bar.vwap,
-            volume_exact: bar.volume.to_string(),
-            trade_count: bar.trade_count,
-            state: bar.state.as_str(),
-            revision: bar.revision,
-            generation: bar.generation,
-            coverage: bar.coverage,
-            gap_ms: bar.gap_ms,
-            verdict: bar.verdict.as_str(),
-            session: bar.session.map(|session| session.as_str()),
-            conditions_version: bar.conditions_version,
+impl Serialize for BarRow {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let bar = &self.0;
+        let mut row = serializer.serialize_map(None)?;
+        row.serialize_entry("symbol", &*bar.symbol)?;
+        row.serialize_entry("interval", &bar.interval.to_string())?;
+        row.serialize_entry("ts", &bar.window.start_ms)?;
+        row.serialize_entry("window_end", &bar.window.end_ms)?;
+        let prices =
+            [("open", bar.open), ("high", bar.high), ("low", bar.low), ("close", bar.close)];
+        for (name, point) in prices {
+            row.serialize_entry(name, &point.map(|point| point.price))?;
         }
+        row.serialize_entry("volume", &bar.volume.to_f64())?;
+        row.serialize_entry("volume_exact", &bar.volume.to_string())?;
+        row.serialize_entry("vwap", &bar.vwap)?;
+        row.serialize_entry("trade_count", &bar.trade_count)?;
+        row.serialize_entry("state", bar.state.as_str())?;
+        row.serialize_entry("revision", &bar.revision)?;
+        row.serialize_entry("generation", &bar.generation)?;
+        row.serialize_entry("coverage", &bar.coverage)?;
+        row.serialize_entry("gap_ms", &bar.gap_ms)?;
+        row.serialize_entry("verdict", bar.verdict.as_str())?;
+        row.serialize_entry("session", &bar.session.map(Session::as_str))?;
+        for (name, point) in prices {
+            row.serialize_entry(&format!("{name}_time"), &point.map(|at| at.trade_time_ms))?;
+            row.serialize_entry(&format!("{name}_connection"), &point.map(|at| at.connection))?;
+            row.serialize_entry(&format!("{name}_seq"), &point.map(|at| at.seq))?;
+        }
+        for (reason, excluded) in ExclusionReason::ALL.iter().zip(bar.excluded) {
+            let (name, volume) = (reason.as_str(), excluded.volume);
+            row.serialize_entry(&format!("excluded_{name}_volume"), &volume.to_f64())?;
+            row.serialize_entry(&format!("excluded_{name}_volume_exact"), &volume.to_string())?;
+            row.serialize_entry(&format!("excluded_{name}_count"), &excluded.count)?;
+        }
+        row.serialize_entry("conditions_version", &bar.conditions_version)?;
+        row.end()
     }
 }
 
 /// One row of a trades table.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub(super) struct TradeRow {
     pub symbol: String,
     pub ts: i64,
-    /// As text: a connection is a 63-bit number, more than a page's numbers hold exactly.
-    pub connection: String,
+    /// Microseconds since the epoch: below 2⁵³, so a page's numbers hold it exactly.
+    pub connection: i64,
     pub seq: i64,
     pub price: f64,
     pub volume: f64,
@@ -80,7 +72,7 @@ impl From<&Judged> for TradeRow {
         Self {
             symbol: trade.symbol.clone(),
             ts: trade.trade_time_ms,
-            connection: trade.connection.to_string(),
+            connection: trade.connection,
             seq: trade.seq,
             price: trade.price,
             volume: trade.volume,
@@ -88,7 +80,7 @@ impl From<&Judged> for TradeRow {
             received_at: trade.received_at_us.div_euclid(1_000),
             disposition: judged.disposition.as_str(),
             reason: judged.disposition.reason(),
-            session: judged.session.map(|session| session.as_str()),
+            session: judged.session.map(Session::as_str),
         }
     }
 }

@@ -95,7 +95,7 @@ impl Reader {
             self.pending.push_back(Event::default().event("missed").data("{}"));
         }
         if !news.bars.is_empty() {
-            let rows: Vec<BarRow> = news.bars.iter().map(BarRow::from).collect();
+            let rows: Vec<BarRow> = news.bars.into_iter().map(BarRow).collect();
             self.push("bars", &rows);
         }
         if !news.trades.is_empty() {
