@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use crate::model::{Element, FeedTrade, Frame, MalformedElement};
 
 #[derive(Deserialize)]
+#[serde(expecting = "a frame")]
 struct RawFrame<'a> {
     #[serde(borrow, rename = "type")]
     kind: Option<Cow<'a, str>>,
@@ -19,6 +20,7 @@ struct RawFrame<'a> {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a trade")]
 struct RawElement<'a> {
     #[serde(borrow)]
     s: Cow<'a, str>,
