@@ -1,5 +1,5 @@
-//! The real binary, as a user meets it: help, configuration and errors. Each run has a directory and
-//! an environment of its own.
+//! The real binary, as a user meets it: help, configuration and errors. Each run has a directory
+//! and an environment of its own.
 
 use std::fs;
 use std::io::Read;

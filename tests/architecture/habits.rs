@@ -153,8 +153,17 @@ pub fn idle_keys(defaults: &str, sources: &[Source]) -> Vec<String> {
     problems
 }
 
-/// Whether a room other than `config` names the field.
+/// Keys that are read in their parsed form.
+const PARSED: [(&str, &str); 3] =
+    [("api_key", "api_keys"), ("intervals", "parsed_intervals"), ("earliest", "earliest_ms")];
+
+/// Whether a room other than `config` names the field, or its parsed form.
 fn is_read(key: &str, sources: &[Source]) -> bool {
+    let parsed = PARSED.iter().filter(|(raw, _)| *raw == key).map(|(_, parsed)| *parsed);
+    parsed.chain([key]).any(|name| is_named(name, sources))
+}
+
+fn is_named(key: &str, sources: &[Source]) -> bool {
     let goes_on = |c: char| c.is_alphanumeric() || c == '_';
     sources.iter().filter(|source| source.room() != "config").any(|source| {
         let text = &source.shipped;

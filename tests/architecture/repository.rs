@@ -15,18 +15,15 @@ pub struct File {
 pub struct Source {
     pub path: String,
     pub raw: String,
-    /// Comments and literals blanked.
-    pub blanked: String,
-    /// The same without tests.
+    /// Comments and literals blanked, tests left out.
     pub shipped: String,
 }
 
 impl Source {
     pub fn new(path: &str, raw: &str) -> Self {
-        let blanked = scan::blank(raw);
-        let shipped =
-            if is_test_file(path) { String::new() } else { scan::without_tests(&blanked) };
-        Self { path: path.to_owned(), raw: raw.to_owned(), blanked, shipped }
+        let of_tests = is_test_file(path);
+        let shipped = if of_tests { String::new() } else { scan::without_tests(&scan::blank(raw)) };
+        Self { path: path.to_owned(), raw: raw.to_owned(), shipped }
     }
 
     /// The names from the room down to this module: `src/engine/rules.rs` is `engine`, `rules`.

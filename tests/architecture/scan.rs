@@ -34,10 +34,9 @@ fn end_of_opaque(chars: &[char], at: usize) -> usize {
         return end_of_block_comment(chars, at);
     }
     let in_word = at > 0 && (chars[at - 1].is_alphanumeric() || chars[at - 1] == '_');
-    if !in_word && (starts("r\"") || starts("r#") || starts("br\"") || starts("br#")) {
-        if let Some(end) = end_of_raw_text(chars, at) {
-            return end;
-        }
+    let may_be_raw = !in_word && ["r\"", "r#", "br\"", "br#"].into_iter().any(starts);
+    if let Some(end) = may_be_raw.then(|| end_of_raw_text(chars, at)).flatten() {
+        return end;
     }
     match rest[0] {
         '"' => end_of_quoted(chars, at, '"'),
