@@ -1,17 +1,89 @@
 //! The command tree. Each command's help and arguments stand on its own page in `role`.
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
 
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::role;
+use crate::telemetry;
 
 /// Turns a live trade feed into bars that can be trusted.
 #[derive(Debug, Parser)]
-#[command(name = "ticksmith", version, propagate_version = true)]
+#[command(
+    name = "ticksmith",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    long_about = LONG_ABOUT,
+    after_long_help = AFTER_HELP,
+    after_help = "`ticksmith --help` shows examples and the environment variables."
+)]
 pub struct Cli {
+    /// TOML file with the keys to change; `ticksmith config --defaults` prints all of them
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Configuration")]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     pub command: Command,
+}
+
+const LONG_ABOUT: &str = "\
+Turns a live trade feed into bars that can be trusted: every bar says how complete it is, no trade
+vanishes, and the same log always gives the same bars.
+
+  ticksmith up                                 a synthetic market, live, on http://127.0.0.1:8501
+  FINNHUB_API_KEY=… ticksmith up               the same page with the real market";
+
+const AFTER_HELP: &str = "\
+Examples:
+  In one process, without any server:
+    ticksmith up --data ./data                 keep everything and continue after a restart
+    ticksmith up --for 30s                     end by itself
+    ticksmith bars --data ./data --symbol AAPL --interval 5m
+    ticksmith trades --data ./data --symbol AAPL
+  With Kafka and Cassandra, in this order:
+    ticksmith topics                           create the topics, or report what differs
+    ticksmith cassandra-init                   create keyspace and tables
+    ticksmith simulate                         a Finnhub of one's own, when there is no key
+    ticksmith producer --symbols AAPL,MSFT     feed to Kafka
+    ticksmith stream                           Kafka to bars in Cassandra
+    ticksmith bars --symbol AAPL --interval 1h --format csv
+  Without any feed:
+    ticksmith verify --frames frames.jsonl --bars bars.csv --interval 5m
+    ticksmith config                           what is in effect, and where it comes from
+
+Environment variables, also read from .env in the working directory:
+  FINNHUB_API_KEY                              Finnhub key, or several separated by commas
+  TICKSMITH__SECTION__KEY                      any key, like TICKSMITH__KAFKA__BOOTSTRAP=host:9092
+
+Exit codes:
+  0 done   1 differences found   2 wrong arguments, configuration or input
+  3 a dependency is absent or refuses   130 stopped by a second signal";
+
+/// How a run of the program ended.
+#[derive(Debug)]
+pub enum Outcome {
+    Done,
+    /// Help was asked for, or the arguments are wrong.
+    Usage(clap::Error),
+    Failed(Error),
+}
+
+impl Cli {
+    /// Parses the arguments of the process, loads the configuration and runs the command.
+    pub fn execute() -> Outcome {
+        match Self::try_parse() {
+            Ok(cli) => cli.run().map_or_else(Outcome::Failed, |()| Outcome::Done),
+            Err(error) => Outcome::Usage(error),
+        }
+    }
+
+    fn run(self) -> Result<()> {
+        let config = Config::load(self.config.as_deref(), |config| self.command.apply(config))?;
+        telemetry::start_logging(&config.log)?;
+        self.command.run(config)
+    }
 }
 
 #[derive(Debug, Subcommand)]

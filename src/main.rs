@@ -1,1 +1,27 @@
-fn main() {}
+//! argv to role to exit code: the one place that ends the process.
+
+use std::io::Write;
+use std::panic::catch_unwind;
+use std::process::ExitCode;
+
+use ticksmith::cli::{Cli, Outcome};
+use ticksmith::runtime::install_panic_hook;
+
+fn main() -> ExitCode {
+    install_panic_hook();
+    // A panic has told its line by now; what is left of it here is the exit code of a bug.
+    match catch_unwind(Cli::execute) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Usage(error)) => {
+            // Help on stdout is a success, a wrong argument on stderr is not; a closed pipe is
+            // neither.
+            let _ = error.print();
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+        }
+        Ok(Outcome::Failed(error)) => {
+            let _ = writeln!(std::io::stderr(), "ticksmith: {error}");
+            error.exit_code()
+        }
+        Err(_) => ExitCode::from(3),
+    }
+}

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::origin::Origins;
+
 /// A text that is never printed: `Debug`, `Display` and serialization show `***`.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
@@ -49,22 +51,28 @@ macro_rules! sections {
     )+};
 }
 
+/// Everything that can be configured. What each key means stands in `config/default.toml`.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub finnhub: Finnhub,
+    pub producer: Producer,
+    pub kafka: Kafka,
+    pub topics: Topics,
+    pub schema_registry: SchemaRegistry,
+    pub stream: Stream,
+    pub cassandra: Cassandra,
+    pub retention: Retention,
+    pub embedded: Embedded,
+    pub http: Http,
+    pub simulator: Simulator,
+    pub log: Log,
+    /// Where the values come from that are not defaults; shown by `ticksmith config`.
+    #[serde(skip)]
+    pub(super) origins: Origins,
+}
+
 sections! {
-    /// Everything that can be configured. What each key means stands in `config/default.toml`.
-    Config {
-        finnhub: Finnhub,
-        producer: Producer,
-        kafka: Kafka,
-        topics: Topics,
-        schema_registry: SchemaRegistry,
-        stream: Stream,
-        cassandra: Cassandra,
-        retention: Retention,
-        embedded: Embedded,
-        http: Http,
-        simulator: Simulator,
-        log: Log,
-    }
     Finnhub { api_key: Secret, url: String, symbols: Vec<String>, symbols_per_key: usize }
     Producer {
         name: String,
@@ -155,6 +163,13 @@ sections! {
     Log { level: String, format: LogFormat }
 }
 
+impl Finnhub {
+    /// The API keys, one per connection; none when no key is set.
+    pub fn api_keys(&self) -> Vec<Secret> {
+        super::environment::real_keys(self.api_key.reveal()).into_iter().map(Secret::new).collect()
+    }
+}
+
 /// What a commit promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -189,16 +204,11 @@ pub enum LogFormat {
 
 #[cfg(test)]
 mod tests {
-    use figment::Figment;
-    use figment::providers::{Format, Toml};
-
     use super::*;
 
     #[test]
     fn the_default_file_has_exactly_the_keys_of_the_type() {
-        let config: Config =
-            Figment::from(Toml::string(super::super::DEFAULTS)).extract().expect("defaults parse");
-        assert_eq!(config.topics.partitions, 6);
+        assert_eq!(Config::defaults().topics.partitions, 6);
     }
 
     #[test]

@@ -220,14 +220,10 @@ pub(super) fn refuse_client(error: &KafkaError) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use figment::Figment;
-    use figment::providers::{Format, Toml};
-
     use super::*;
 
     fn config_with(properties: &[&str]) -> config::Config {
-        let mut config: config::Config =
-            Figment::from(Toml::string(config::DEFAULTS)).extract().expect("defaults parse");
+        let mut config = config::Config::defaults();
         config.kafka.properties = properties.iter().map(|text| (*text).to_owned()).collect();
         config
     }

@@ -172,15 +172,10 @@ fn differences(
 
 #[cfg(test)]
 mod tests {
-    use figment::Figment;
-    use figment::providers::{Format, Toml};
-
     use super::*;
 
     fn topics() -> Topics {
-        let config: Config =
-            Figment::from(Toml::string(crate::config::DEFAULTS)).extract().expect("defaults parse");
-        config.topics
+        Config::defaults().topics
     }
 
     #[test]

@@ -1,11 +1,34 @@
-//! `ticksmith config`: print the effective configuration, secrets masked.
+//! `ticksmith config`: print the effective configuration, secrets masked, so that nobody has to
+//! guess which of four layers won.
 
-use crate::config::Config;
-use crate::error::{Error, Result};
+use clap::ValueEnum;
+
+use crate::config::{Config, DEFAULTS, to_json, to_markdown, to_toml};
+use crate::error::Result;
 
 /// Arguments of the command; each that stands for a configuration key overrides it in `apply`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(
+    after_help = "Examples:\n  ticksmith config                        what is in effect; what is \
+                  not a default says where it comes from\n  ticksmith config --defaults > my.toml    \
+                  a file to start from, every key with its sentence\n  ticksmith --config my.toml \
+                  config --format json"
+)]
+pub struct Args {
+    /// How to print it; markdown is the reference of every key and its default
+    #[arg(long, value_enum, default_value_t = Format::Toml)]
+    format: Format,
+    /// Print the defaults with a sentence on each key, instead of what is in effect
+    #[arg(long)]
+    defaults: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Toml,
+    Json,
+    Markdown,
+}
 
 impl Args {
     /// Puts the flags that were given over the configuration.
@@ -13,6 +36,14 @@ impl Args {
 }
 
 /// Runs the command to its end.
-pub fn run(_args: Args, _config: Config) -> Result<()> {
-    Err(Error::Bug("not wired yet".into()))
+pub fn run(args: Args, config: Config) -> Result<()> {
+    let text = match (args.format, args.defaults) {
+        (Format::Markdown, _) => to_markdown(),
+        (Format::Toml, true) => DEFAULTS.to_owned(),
+        (Format::Json, true) => to_json(&Config::defaults()),
+        (Format::Toml, false) => to_toml(&config),
+        (Format::Json, false) => to_json(&config),
+    };
+    print!("{text}");
+    Ok(())
 }

@@ -1,7 +1,9 @@
 //! The process around a role: clean shutdown, backoff, the only caller of the system clock.
 
 pub mod clock;
+pub mod panic;
 pub mod shutdown;
 
 pub use clock::SystemClock;
+pub use panic::install_panic_hook;
 pub use shutdown::Shutdown;

@@ -6,12 +6,16 @@
 pub mod log;
 pub mod stream;
 
+mod logging;
+
 use std::sync::LazyLock;
 
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
+
+pub use logging::start_logging;
 
 static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
 

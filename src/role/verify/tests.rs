@@ -1,8 +1,6 @@
 use std::fs;
 use std::io::Write as _;
 
-use figment::Figment;
-use figment::providers::{Format, Toml};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tempfile::TempDir;
@@ -37,8 +35,7 @@ fn case(frames: &[u8], rows: &str) -> Case {
 }
 
 fn config_for(args: &Args) -> Config {
-    let defaults = Figment::from(Toml::string(crate::config::DEFAULTS));
-    let mut config = defaults.extract().expect("defaults");
+    let mut config = Config::defaults();
     args.apply(&mut config);
     config
 }
@@ -103,7 +100,7 @@ fn bars_match_as_decimals_whatever_their_notation() {
 }
 
 fn config_for_all() -> Config {
-    Figment::from(Toml::string(crate::config::DEFAULTS)).extract().expect("defaults")
+    Config::defaults()
 }
 
 #[test]

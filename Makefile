@@ -1,0 +1,119 @@
+# The one place for everyday commands; `make` alone lists them. ARGS=... goes to the program.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+ARGS ?=
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+TICKSMITH := $(TARGET_DIR)/release/ticksmith
+NEED := scripts/need.sh
+
+# tests/services_*.rs need real servers; every other file of tests/ needs none.
+SERVER_FREE_TESTS := $(filter-out services_%,$(basename $(notdir $(wildcard tests/*.rs))))
+
+.PHONY: help demo docker-up docker-down topics cassandra-init install producer stream-job spark-job simulate dev \
+	test test-unit test-integration test-all format lint check infra-up infra-down infra-status bench release
+
+help: ## List the targets
+	@echo "usage: make TARGET [ARGS='...']"; echo
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | \
+		while IFS=$$'\t' read -r name text; do printf '  %-18s %s\n' "$$name" "$$text"; done
+
+##### Try it: one process, no servers
+
+demo: ## Build and run everything in one process with live bars in a browser (ARGS='--for 30s')
+	@$(NEED) cargo cc
+	cargo build --locked --profile demo
+	@$(TARGET_DIR)/demo/ticksmith up $(ARGS)
+
+##### Set up
+
+install: ## Install the system packages that are missing (Debian), then build the release binary
+	@$(NEED) cargo
+	@scripts/system-packages.sh
+	@$(MAKE) release
+
+dev: install ## install + .env from config/dev.env + debug build + git hooks; starts nothing
+	@[ -e .env ] || { cp config/dev.env .env; echo "wrote .env from config/dev.env"; }
+	cargo build --locked
+	@if git rev-parse --git-dir > /dev/null 2>&1; then \
+		git config core.hooksPath scripts/hooks; echo "git hooks: scripts/hooks"; fi
+
+release:
+	@$(NEED) cargo cc
+	cargo build --locked --release
+
+##### Servers, with Docker or without
+
+docker-up: ## Start Kafka, Cassandra and Grafana with Docker Compose
+	@scripts/compose.sh up -d $(ARGS)
+
+docker-down: ## Stop them; the data stay in their volumes (ARGS=-v deletes them)
+	@scripts/compose.sh down $(ARGS)
+
+infra-up: ## Start a real Kafka and Cassandra without Docker; ready when it returns
+	@scripts/infra.sh up $(ARGS)
+
+infra-down: ## Stop them; the data stay in .infra/
+	@scripts/infra.sh down $(ARGS)
+
+infra-status: ## Say whether they answer, and on which ports
+	@scripts/infra.sh status $(ARGS)
+
+##### Run the pipeline on Kafka and Cassandra
+
+topics: release ## Create the Kafka topics, or report what differs
+	@$(TICKSMITH) topics $(ARGS)
+
+cassandra-init: release ## Create the keyspace and the tables, or report what differs
+	@$(TICKSMITH) cassandra-init $(ARGS)
+
+producer: release ## Read the feed into Kafka
+	@$(TICKSMITH) producer $(ARGS)
+
+stream-job: release ## Turn trades into bars: Kafka to Cassandra
+	@$(TICKSMITH) stream $(ARGS)
+
+spark-job: stream-job ## The same, under the name it has in pipelines that use Spark
+
+simulate: release ## Serve a simulated feed that speaks Finnhub's protocol
+	@$(TICKSMITH) simulate $(ARGS)
+
+##### Check
+
+test-unit: ## Test the library alone
+	@$(NEED) cargo cc
+	cargo test --locked --lib $(ARGS)
+
+test: ## Run every test that needs no server
+	@$(NEED) cargo cc
+	cargo test --locked --lib --bins $(addprefix --test ,$(SERVER_FREE_TESTS)) $(ARGS)
+
+test-integration: ## Run the tests on a real Kafka and Cassandra (started and stopped by it) and in Chromium
+	@$(NEED) cargo cc java maven chromium
+	cargo test --locked --no-run --test 'services_*'
+	scripts/with-services.sh cargo test --locked --test 'services_*' $(ARGS)
+
+test-all: ## test, then test-integration
+	@$(MAKE) test
+	@$(MAKE) test-integration
+
+format: ## Format the code
+	@$(NEED) cargo rustfmt
+	cargo fmt
+
+lint: ## Clippy, warnings are errors
+	@$(NEED) cargo cc clippy
+	cargo clippy --locked --all-targets -- -D warnings
+
+check: ## Formatting and lint, as CI does it
+	@$(NEED) cargo rustfmt
+	cargo fmt --check
+	@$(MAKE) lint
+
+bench: ## Measure on a real Kafka and Cassandra (started and stopped by it)
+	@$(NEED) cargo cc java maven
+	cargo build --locked --release
+	scripts/with-services.sh cargo bench --locked --bench '*' -- $(ARGS)

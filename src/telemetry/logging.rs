@@ -1,0 +1,40 @@
+//! Where log lines go: stderr, as text for people or JSON for machines, so that stdout stays the
+//! command's own output.
+
+use std::io::{self, IsTerminal};
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::config::{Log, LogFormat};
+use crate::error::{Error, Result};
+
+/// Crates that write whole requests at their finer levels, and with them the address that carries
+/// the API key.
+const TALKATIVE_CRATES: [&str; 5] =
+    ["tungstenite", "tokio_tungstenite", "ureq", "ureq_proto", "rustls"];
+
+/// Starts logging for the process.
+///
+/// # Errors
+/// `Config` when the filter does not parse; `Bug` when called twice.
+pub fn start_logging(log: &Log) -> Result<()> {
+    let filter = EnvFilter::try_new(&log.level).map_err(|error| {
+        Error::Config(format!("log.level '{}': {error}; use a level such as info", log.level))
+    })?;
+    let discreet = filter_fn(|metadata| {
+        let name = metadata.target().split("::").next().unwrap_or_default();
+        !TALKATIVE_CRATES.contains(&name) || *metadata.level() <= LevelFilter::INFO
+    });
+    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let layer = match log.format {
+        LogFormat::Text => layer.with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(layer.with_filter(filter.and(discreet)))
+        .try_init()
+        .map_err(|error| Error::Bug(format!("logging was started twice: {error}")))
+}
