@@ -49,6 +49,85 @@ pub fn decode(raw: &str) -> Frame {
     }
 }
 
+/// The feed's sign of life.
+pub const PING: &str = r#"{"type":"ping"}"#;
+
+/// The message that asks for a symbol's trades.
+pub fn subscribe_request(symbol: &str) -> String {
+    serde_json::json!({"type": "subscribe", "symbol": symbol}).to_string()
+}
+
+/// The message by which the feed reports a problem.
+pub fn error_message(message: &str) -> String {
+    serde_json::json!({"msg": message, "type": "error"}).to_string()
+}
+
+/// What a client asks of the feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    Subscribe(String),
+    Unsubscribe(String),
+}
+
+/// `None`: no request that the feed knows.
+pub fn decode_request(raw: &str) -> Option<Request> {
+    #[derive(Deserialize)]
+    struct RawRequest {
+        #[serde(rename = "type")]
+        kind: String,
+        symbol: String,
+    }
+    let request: RawRequest = serde_json::from_str(raw).ok()?;
+    match request.kind.as_str() {
+        "subscribe" => Some(Request::Subscribe(request.symbol)),
+        "unsubscribe" => Some(Request::Unsubscribe(request.symbol)),
+        _ => None,
+    }
+}
+
+/// One element of a recorded frame, for whoever hands it on unread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ElementText<'a> {
+    /// As recorded.
+    pub text: &'a str,
+    pub symbol: Option<String>,
+    pub trade_time_ms: Option<i64>,
+}
+
+/// The elements of a recorded trade frame; `None`: it is none.
+pub fn element_texts(raw: &str) -> Option<Vec<ElementText<'_>>> {
+    #[derive(Deserialize)]
+    struct Peek {
+        s: Option<String>,
+        t: Option<i64>,
+    }
+    let frame: RawFrame<'_> = serde_json::from_str(raw).ok()?;
+    let data = frame.data.filter(|_| frame.kind.as_deref() == Some("trade"))?;
+    let elements: Vec<&RawValue> = serde_json::from_str(data.get()).ok()?;
+    Some(
+        elements
+            .into_iter()
+            .map(|element| {
+                let peek: Option<Peek> = serde_json::from_str(element.get()).ok();
+                let (symbol, trade_time_ms) = peek.map_or((None, None), |peek| (peek.s, peek.t));
+                ElementText { text: element.get(), symbol, trade_time_ms }
+            })
+            .collect(),
+    )
+}
+
+/// A line of a recording: the frame itself, or an object that holds its text as `raw`.
+pub fn recorded_frame(line: &str) -> Cow<'_, str> {
+    #[derive(Deserialize)]
+    struct Wrapped {
+        raw: String,
+    }
+    match serde_json::from_str::<Wrapped>(line) {
+        Ok(wrapped) => Cow::Owned(wrapped.raw),
+        Err(_) => Cow::Borrowed(line),
+    }
+}
+
 fn malformed(problem: String) -> Frame {
     Frame::Malformed { problem }
 }

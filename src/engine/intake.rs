@@ -3,7 +3,8 @@
 //! two equal trades. `producer` runs it live, `verify` offline.
 
 use crate::model::{
-    Element, FeedEvent, FeedEventKind, FeedTrade, Frame, MalformedElement, RejectReason, Trade,
+    Arrival, Element, FeedEvent, FeedEventKind, FeedTrade, Frame, MalformedElement, RejectReason,
+    Trade,
 };
 
 mod second_encoding;
@@ -24,15 +25,6 @@ pub struct IntakeConfig {
     pub drop_repeats: bool,
     /// A trade further ahead of both its arrival and the feed's time does not move feed time, ms.
     pub future_bound_ms: i64,
-}
-
-/// When something reached the socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Arrival {
-    /// Wall clock, µs since the epoch; 0 when there was no arrival (offline).
-    pub at_us: i64,
-    /// Monotonic clock, µs.
-    pub monotonic_us: i64,
 }
 
 /// Something that took a seq of its connection.
@@ -81,6 +73,26 @@ pub struct IntakeCounts {
     pub malformed_elements: u64,
     /// Numbers sent with more digits than a double keeps.
     pub inexact_numbers: u64,
+}
+
+impl IntakeCounts {
+    /// Every count with its name, for metrics and progress lines.
+    pub fn named(&self) -> [(&'static str, u64); 12] {
+        [
+            ("frames", self.frames),
+            ("pings", self.pings),
+            ("error_frames", self.error_frames),
+            ("trades", self.trades),
+            ("repeats_dropped", self.repeats_dropped),
+            ("repeats_kept", self.repeats_kept),
+            ("repeated_elements_dropped", self.repeated_elements_dropped),
+            ("suspicious_repeats", self.suspicious_repeats),
+            ("second_encodings", self.second_encodings),
+            ("malformed_frames", self.malformed_frames),
+            ("malformed_elements", self.malformed_elements),
+            ("inexact_numbers", self.inexact_numbers),
+        ]
+    }
 }
 
 /// What an intake appends to.

@@ -17,7 +17,7 @@ mod symbols;
 mod windows;
 
 pub use conditions::Policy;
-pub use intake::{Arrival, Intake, IntakeConfig, IntakeCounts, IntakeOutput, Numbered, Rejection};
+pub use intake::{Intake, IntakeConfig, IntakeCounts, IntakeOutput, Numbered, Rejection};
 pub use partition::Engine;
 pub use rules::Rules;
 pub use symbol_class::{ClassRule, SymbolClass};

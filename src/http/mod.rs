@@ -1,1 +1,20 @@
-//! Health, metrics, bars, live updates and the built-in dashboard.
+//! HTTP: health and metrics of every role, the JSON API, live updates, and the built-in dashboard.
+//!
+//! The room reads through `port::StoreReader` and is told what happens through `port::Live`, so a
+//! page works the same over the embedded store and over Cassandra.
+
+pub mod api;
+mod assets;
+pub mod health;
+pub mod live_hub;
+mod problem;
+mod rows;
+mod server;
+mod state;
+mod stream;
+
+pub use api::{ApiContext, dashboard_router};
+pub use health::{Readiness, health_router, serve_health};
+pub use live_hub::LiveHub;
+pub use server::Server;
+pub use state::{FeedView, Rates, StateView};

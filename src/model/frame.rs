@@ -1,6 +1,15 @@
 //! One message of the feed's socket, taken apart but not yet numbered: what the codec hands to the
 //! intake, so that neither has to know the other.
 
+/// When something reached the socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Arrival {
+    /// Wall clock, µs since the epoch; 0 when there was no arrival (offline).
+    pub at_us: i64,
+    /// Monotonic clock, µs.
+    pub monotonic_us: i64,
+}
+
 /// A message of the feed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Frame {

@@ -17,7 +17,7 @@ pub use bar::{Bar, BarState, Exclusion, ExclusionReason, PricePoint, Session, Ve
 pub use decimal::Decimal;
 pub use effects::{Effects, StoredEvent};
 pub use feed_event::{FeedEvent, FeedEventKind};
-pub use frame::{Element, FeedTrade, Frame, MalformedElement};
+pub use frame::{Arrival, Element, FeedTrade, Frame, MalformedElement};
 pub use partition::{murmur2, partition_for_key};
 pub use state::{
     Accumulator, Candidate, ConnectionState, Ownership, PartitionMeta, StateRecord, Tally,

@@ -1,18 +1,174 @@
-//! `ticksmith producer`: read the Finnhub feed and write its trades to Kafka.
+//! `ticksmith producer`: read the Finnhub feed and write its trades to Kafka. `up` runs the same feed
+//! into its own log.
 
+mod desk;
+mod plan;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::codec::avro::Avro;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::kafka::KafkaPublisher;
+use crate::port::{Clock, Publisher};
+use crate::registry;
+use crate::runtime::{BackoffBounds, Shutdown, SystemClock};
+use crate::websocket::{Client, ClientOptions, ConnectionIds, Signal};
+use desk::Desk;
+pub use plan::{FeedPlan, plan_feed};
+
+/// The line of every few seconds.
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+/// Sockets that are still busy when everything else is done are left to the system.
+const SOCKETS_WITHIN: Duration = Duration::from_secs(1);
 
 /// Arguments of the command; each that stands for a configuration key overrides it in `apply`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// WebSocket address of the feed, without the key
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// Symbols to subscribe to, separated by commas
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    symbols: Option<Vec<String>>,
+}
 
 impl Args {
     /// Puts the flags that were given over the configuration.
-    pub fn apply(&self, _config: &mut Config) {}
+    pub fn apply(&self, config: &mut Config) {
+        if let Some(url) = &self.url {
+            config.finnhub.url.clone_from(url);
+        }
+        if let Some(symbols) = &self.symbols {
+            config.finnhub.symbols.clone_from(symbols);
+        }
+    }
 }
 
 /// Runs the command to its end.
-pub fn run(_args: Args, _config: Config) -> Result<()> {
-    Err(Error::Bug("not wired yet".into()))
+pub fn run(_args: Args, config: Config) -> Result<()> {
+    let plan = plan_feed(&config)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let shutdown = Shutdown::on_signals()?;
+    let avro = registry::open_avro(&config.schema_registry, &config.topics, clock.clone())?;
+    let publisher = KafkaPublisher::connect(&config, clock.clone())?;
+    run_producer(FeedRun {
+        config: &config,
+        plan,
+        publisher: Box::new(publisher),
+        avro: Arc::new(avro),
+        clock,
+        shutdown,
+        progress_every: Some(PROGRESS_EVERY),
+    })
+}
+
+/// Everything that a feed needs to run into a log.
+pub struct FeedRun<'a> {
+    pub config: &'a Config,
+    /// From `plan_feed`.
+    pub plan: FeedPlan,
+    pub publisher: Box<dyn Publisher>,
+    pub avro: Arc<Avro>,
+    pub clock: Arc<dyn Clock>,
+    /// Asked for a stop it releases its connections and flushes; it asks itself when it fails.
+    pub shutdown: Shutdown,
+    /// How often a progress line is logged; `None`: never.
+    pub progress_every: Option<Duration>,
+}
+
+/// Runs the feed until a stop is asked for. Blocks, and must not be called on an async thread: the
+/// calling thread numbers, encodes and publishes, the sockets have one of their own.
+///
+/// # Errors
+/// `Config`: the feed does not know a key. Whatever the publisher returns.
+pub fn run_producer(run: FeedRun<'_>) -> Result<()> {
+    let runtime = socket_runtime()?;
+    let (sender, mut receiver) = mpsc::channel(run.config.producer.queue_frames.max(1));
+    let mut desk = Desk::new(&run);
+    let clients = start_clients(&runtime, &run, sender);
+    let mut publisher = run.publisher;
+    let served = desk.serve(&mut receiver, publisher.as_mut());
+    // Without a receiver the clients end by themselves, whatever they are doing.
+    drop(receiver);
+    if served.is_err() {
+        run.shutdown.request();
+    }
+    let connected = match served {
+        Ok(()) => runtime.block_on(clients).unwrap_or_else(|error| {
+            Err(Error::Bug(format!("a thread of the feed ended by itself: {error}")))
+        }),
+        Err(_) => Ok(()),
+    };
+    runtime.shutdown_timeout(SOCKETS_WITHIN);
+    served.and(connected)
+}
+
+fn socket_runtime() -> Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("feed")
+        .enable_all()
+        .build()
+        .map_err(|error| Error::Unavailable(format!("no thread for the feed: {error}")))
+}
+
+/// One client per key; the first one that fails stops the others.
+fn start_clients(
+    runtime: &Runtime,
+    run: &FeedRun<'_>,
+    sender: mpsc::Sender<Signal>,
+) -> JoinHandle<Result<()>> {
+    let ids = Arc::new(ConnectionIds::new(rand::random()));
+    let clients: Vec<Client> = (0..run.plan.slots.len())
+        .map(|slot| {
+            let (ids, clock) = (ids.clone(), run.clock.clone());
+            let options = client_options(run, slot);
+            Client::new(options, ids, clock, sender.clone(), run.shutdown.clone())
+        })
+        .collect();
+    let shutdown = run.shutdown.clone();
+    runtime.spawn(async move {
+        let mut running: JoinSet<Result<()>> = clients.into_iter().map(Client::run).collect();
+        let mut outcome = Ok(());
+        while let Some(ended) = running.join_next().await {
+            let ended = ended.unwrap_or_else(|error| {
+                Err(Error::Bug(format!("a client of the feed ended by itself: {error}")))
+            });
+            if ended.is_err() {
+                shutdown.request();
+            }
+            outcome = outcome.and(ended);
+        }
+        outcome
+    })
+}
+
+fn client_options(run: &FeedRun<'_>, slot: usize) -> ClientOptions {
+    let settings = &run.config.producer;
+    let (key, symbols) = &run.plan.slots[slot];
+    ClientOptions {
+        address: run.plan.address.clone(),
+        key: key.clone(),
+        slot,
+        feed: feed_name(run.config, slot),
+        symbols: symbols.clone(),
+        silence_after: Duration::from_millis(settings.silence_after_ms),
+        heartbeat_every: Duration::from_millis(settings.heartbeat_every_ms.max(1)),
+        backoff: BackoffBounds {
+            initial: Duration::from_millis(settings.backoff_initial_ms),
+            max: Duration::from_millis(settings.backoff_max_ms),
+            throttled: Duration::from_millis(settings.backoff_throttled_ms),
+        },
+    }
+}
+
+/// Producer name and key slot, for example `finnhub/0`.
+fn feed_name(config: &Config, slot: usize) -> String {
+    format!("{}/{slot}", config.producer.name)
 }

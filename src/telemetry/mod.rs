@@ -3,6 +3,7 @@
 //!
 //! One file per room that reports: `stream`, `feed`, `log`, `store`.
 
+pub mod feed;
 pub mod log;
 pub mod stream;
 

@@ -1,1 +1,15 @@
-//! The Finnhub client, and its mirror image, the simulator.
+//! The Finnhub client, and its mirror image, the simulator: the one home of the WebSocket protocol.
+
+pub mod address;
+pub mod client;
+pub mod ending;
+pub mod identity;
+mod session;
+pub mod signal;
+pub mod simulator;
+
+pub use address::{Address, spread_symbols};
+pub use client::{Client, ClientOptions};
+pub use ending::Ending;
+pub use identity::ConnectionIds;
+pub use signal::{Happening, Signal};

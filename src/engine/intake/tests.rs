@@ -52,10 +52,10 @@ fn seqs(out: &IntakeOutput) -> Vec<i64> {
     out.records.iter().map(seq).collect()
 }
 
-fn events(out: &IntakeOutput) -> Vec<&FeedEvent> {
-    let event = |record| match record {
-        &Numbered::Event(ref event) => Some(event),
-        &Numbered::Trade(_) => None,
+fn events<'a>(out: &'a IntakeOutput) -> Vec<&'a FeedEvent> {
+    let event = |record: &'a Numbered| match record {
+        Numbered::Event(event) => Some(event),
+        Numbered::Trade(_) => None,
     };
     out.records.iter().filter_map(event).collect()
 }

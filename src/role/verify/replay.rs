@@ -11,10 +11,10 @@ use flate2::bufread::MultiGzDecoder;
 
 use crate::codec::finnhub;
 use crate::engine::{
-    Arrival, Engine, Input, Intake, IntakeConfig, IntakeCounts, IntakeOutput, Numbered, Rules,
+    Engine, Input, Intake, IntakeConfig, IntakeCounts, IntakeOutput, Numbered, Rules,
 };
 use crate::error::{Error, Result};
-use crate::model::{Bar, Effects, Frame, Origin, Tally, Trade};
+use crate::model::{Arrival, Bar, Effects, Frame, Origin, Tally, Trade};
 
 /// The feed sends frames of some kilobytes; a longer line is no frame, and must not fill the memory.
 const LINE_BYTES_MAX: u64 = 16 << 20;

@@ -1,0 +1,55 @@
+//! The dashboard's files, embedded in the binary: one file to install, and no request leaves the host.
+
+use axum::Router;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::routing::get;
+
+/// Nothing but our own origin: no external script, style, font, image or connection.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'";
+
+const HTML: &str = "text/html; charset=utf-8";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Path, content type, content.
+const ASSETS: [(&str, &str, &str); 9] = [
+    ("/", HTML, include_str!("dashboard/index.html")),
+    ("/assets/style.css", CSS, include_str!("dashboard/style.css")),
+    ("/assets/app.js", JAVASCRIPT, include_str!("dashboard/app.js")),
+    ("/assets/chart.js", JAVASCRIPT, include_str!("dashboard/chart.js")),
+    ("/assets/panels.js", JAVASCRIPT, include_str!("dashboard/panels.js")),
+    ("/assets/format.js", JAVASCRIPT, include_str!("dashboard/format.js")),
+    ("/favicon.svg", SVG, include_str!("dashboard/favicon.svg")),
+    (
+        "/assets/lightweight-charts.js",
+        JAVASCRIPT,
+        include_str!(
+            "dashboard/vendor/lightweight-charts/lightweight-charts.standalone.production.js"
+        ),
+    ),
+    (
+        "/assets/lightweight-charts-licence.txt",
+        TEXT,
+        include_str!("dashboard/vendor/lightweight-charts/LICENSE"),
+    ),
+];
+
+/// One route per file.
+pub(super) fn assets_router() -> Router {
+    ASSETS.iter().fold(Router::new(), |router, (path, kind, content)| {
+        let respond = async move || {
+            let headers = [
+                (header::CONTENT_TYPE, *kind),
+                (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+                (header::REFERRER_POLICY, "no-referrer"),
+            ];
+            (headers, *content).into_response()
+        };
+        router.route(path, get(respond))
+    })
+}

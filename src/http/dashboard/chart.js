@@ -1,0 +1,152 @@
+// The candles and volume of one symbol and interval, on lightweight-charts.
+//
+// A provisional candle is hollow. A bar without prices (volume only) is a gap among the candles with
+// a grey volume column: it is never drawn at zero.
+
+import { price, decimalsOf, dayAndTime, time } from './format.js';
+
+const DAY_MS = 86_400_000;
+const FIRST_VIEW_BARS = 96;
+
+const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+export class BarChart {
+  #chart;
+  #candles;
+  #volume;
+  #bars = new Map();
+  #lastTime = -Infinity;
+  #decimals = 2;
+  #onHover;
+
+  constructor(element, onHover) {
+    this.#onHover = onHover;
+    const { createChart, CandlestickSeries, HistogramSeries, CrosshairMode } = window.LightweightCharts;
+    this.#chart = createChart(element, {
+      autoSize: true,
+      // The footer carries the attribution: the logo would need inline styles, which the page's
+      // content security policy forbids.
+      layout: { attributionLogo: false, fontFamily: getComputedStyle(document.body).fontFamily },
+      crosshair: { mode: CrosshairMode.Normal },
+      rightPriceScale: { borderVisible: false, scaleMargins: { top: 0.08, bottom: 0.26 } },
+      timeScale: { borderVisible: false, timeVisible: true, secondsVisible: false, rightOffset: 4 },
+      localization: { timeFormatter: (seconds) => `${dayAndTime(seconds * 1000)} UTC` },
+    });
+    this.#candles = this.#chart.addSeries(CandlestickSeries, {});
+    this.#volume = this.#chart.addSeries(HistogramSeries, { priceScaleId: '', priceFormat: { type: 'volume' }, lastValueVisible: false, priceLineVisible: false });
+    this.#volume.priceScale().applyOptions({ scaleMargins: { top: 0.82, bottom: 0 } });
+    this.#chart.subscribeCrosshairMove((move) => {
+      this.#onHover(move.time == null ? this.last() : this.#bars.get(move.time * 1000) ?? this.last());
+    });
+    this.paint();
+  }
+
+  /** Takes the page's colours, after a change of theme too. */
+  paint() {
+    const [up, down, muted, grid] = ['--up', '--down', '--muted', '--grid'].map(token);
+    this.#chart.applyOptions({
+      layout: { background: { color: 'transparent' }, textColor: muted },
+      grid: { vertLines: { color: grid }, horzLines: { color: grid } },
+    });
+    this.#candles.applyOptions({ upColor: up, downColor: down, borderUpColor: up, borderDownColor: down, wickUpColor: up, wickDownColor: down });
+    if (this.#bars.size > 0) this.#redraw();
+  }
+
+  /** Replaces everything and shows the newest bars. */
+  load(bars) {
+    this.#bars = new Map(bars.map((bar) => [bar.ts, bar]));
+    this.#decimals = decimalsOf(bars.slice(-200).flatMap((bar) => [bar.open, bar.close]));
+    this.#formatPrices();
+    this.#redraw();
+    const size = this.#bars.size;
+    this.#chart.timeScale().setVisibleLogicalRange({ from: Math.max(size - FIRST_VIEW_BARS, Math.min(0, size - 24)), to: size + 3 });
+    this.#chart.priceScale('right').applyOptions({ autoScale: true });
+    this.#onHover(this.last());
+  }
+
+  /** Takes one live bar; an older revision than the one shown is left out. */
+  update(bar) {
+    const known = this.#bars.get(bar.ts);
+    if (known && (known.generation > bar.generation || (known.generation === bar.generation && known.revision > bar.revision))) return;
+    this.#bars.set(bar.ts, bar);
+    const needed = decimalsOf([bar.open, bar.close]);
+    if (needed > this.#decimals) {
+      this.#decimals = needed;
+      this.#formatPrices();
+    }
+    if (!known && bar.ts < this.#lastTime) {
+      this.#redraw();
+    } else {
+      const older = bar.ts < this.#lastTime;
+      this.#lastTime = Math.max(this.#lastTime, bar.ts);
+      this.#candles.update(this.#candle(bar), older);
+      this.#volume.update(this.#column(bar), older);
+    }
+    this.#onHover(this.last());
+  }
+
+  get decimals() {
+    return this.#decimals;
+  }
+
+  get size() {
+    return this.#bars.size;
+  }
+
+  /** The newest bar, or undefined. */
+  last() {
+    return this.#bars.get(this.#lastTime);
+  }
+
+  /** The newest close, and the open of the first bar within a day before it. */
+  span() {
+    const priced = [...this.#bars.values()].filter((bar) => bar.close != null).sort((a, b) => a.ts - b.ts);
+    const last = priced.at(-1);
+    const first = last && priced.find((bar) => bar.ts > last.ts - DAY_MS);
+    return last && { last: last.close, first: first.open, since: first.ts };
+  }
+
+  /** Bars with prices, and those without. */
+  tally() {
+    let candles = 0;
+    for (const bar of this.#bars.values()) if (bar.open != null) candles += 1;
+    return { candles, volumeOnly: this.#bars.size - candles };
+  }
+
+  #formatPrices() {
+    const decimals = this.#decimals;
+    this.#candles.applyOptions({ priceFormat: { type: 'custom', minMove: 10 ** -decimals, formatter: (value) => price(value, decimals) } });
+  }
+
+  #redraw() {
+    const bars = [...this.#bars.values()].sort((a, b) => a.ts - b.ts);
+    this.#lastTime = bars.at(-1)?.ts ?? -Infinity;
+    this.#candles.setData(bars.map((bar) => this.#candle(bar)));
+    this.#volume.setData(bars.map((bar) => this.#column(bar)));
+  }
+
+  #candle(bar) {
+    const at = bar.ts / 1000;
+    if (bar.open == null || bar.close == null) return { time: at };
+    const candle = { time: at, open: bar.open, high: bar.high, low: bar.low, close: bar.close };
+    if (bar.state === 'provisional') candle.color = token('--card');
+    return candle;
+  }
+
+  #column(bar) {
+    const colour = bar.open == null ? token('--muted') : token(bar.close >= bar.open ? '--up' : '--down');
+    return { time: bar.ts / 1000, value: bar.volume, color: `${colour}${bar.state === 'provisional' ? '33' : '66'}` };
+  }
+}
+
+/** The text of one bar's legend, as label and value pairs. */
+export function legendOf(bar, decimals) {
+  const cells = [['', time(bar.ts).slice(0, 5)]];
+  if (bar.open == null) {
+    cells.push(['', 'volume only: no trade could set a price']);
+  } else {
+    for (const [label, value] of [['O', bar.open], ['H', bar.high], ['L', bar.low], ['C', bar.close]]) cells.push([label, price(value, decimals)]);
+  }
+  if (bar.vwap != null) cells.push(['VWAP', price(bar.vwap, decimals)]);
+  return cells;
+}

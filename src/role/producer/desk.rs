@@ -1,0 +1,262 @@
+//! The desk between the sockets and the log: numbers what arrives, encodes it and publishes it, in
+//! order, on one thread. While the log is slow the desk is, then its queue is full, then the sockets
+//! are not read: nothing is lost in between and nothing grows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::{FeedRun, feed_name};
+use crate::codec::avro::Avro;
+use crate::config::RepeatedFrames;
+use crate::engine::{Intake, IntakeConfig, IntakeOutput, Numbered, Rejection};
+use crate::error::Result;
+use crate::model::feed_event::FEED_EVENT_HEADER;
+use crate::model::{Arrival, FeedEvent, Trade, partition_for_key};
+use crate::port::{Clock, OutRecord, Publisher, Topic};
+use crate::telemetry::feed;
+use crate::websocket::{Happening, Signal};
+
+/// Signals that are published together; more would only add delay.
+const BATCH_SIGNALS: usize = 256;
+
+/// See the module.
+pub(super) struct Desk {
+    slots: Vec<Slot>,
+    avro: Arc<Avro>,
+    clock: Arc<dyn Clock>,
+    drop_repeats: bool,
+    future_bound_ms: i64,
+    flush_within: Duration,
+    output: IntakeOutput,
+    progress: Option<Progress>,
+}
+
+struct Slot {
+    feed: String,
+    /// Of the newest connection, released or not yet.
+    intake: Option<Intake>,
+}
+
+impl Desk {
+    pub(super) fn new(run: &FeedRun<'_>) -> Self {
+        let slot = |slot| Slot { feed: feed_name(run.config, slot), intake: None };
+        Self {
+            slots: (0..run.plan.slots.len()).map(slot).collect(),
+            avro: run.avro.clone(),
+            clock: run.clock.clone(),
+            drop_repeats: run.config.producer.repeated_frames == RepeatedFrames::Drop,
+            future_bound_ms: run.config.stream.future_bound_ms,
+            flush_within: Duration::from_millis(run.config.stream.drain_deadline_ms),
+            output: IntakeOutput::default(),
+            progress: run.progress_every.map(|every| Progress::new(every, run.clock.as_ref())),
+        }
+    }
+
+    /// Publishes until every client is gone, then waits for the log's acknowledgement.
+    pub(super) fn serve(
+        &mut self,
+        signals: &mut mpsc::Receiver<Signal>,
+        publisher: &mut dyn Publisher,
+    ) -> Result<()> {
+        while let Some(signal) = signals.blocking_recv() {
+            self.take(signal);
+            for _ in 1..BATCH_SIGNALS {
+                match signals.try_recv() {
+                    Ok(signal) => self.take(signal),
+                    Err(_) => break,
+                }
+            }
+            self.publish(signals.len(), publisher)?;
+        }
+        publisher.flush(self.flush_within)
+    }
+
+    fn take(&mut self, signal: Signal) {
+        let Signal { slot, arrival, happening } = signal;
+        match happening {
+            Happening::Connected { connection } => self.connect(slot, connection, arrival),
+            Happening::Stopped { detail } => self.release(slot, arrival, &detail),
+            happening => self.pass_on(slot, arrival, happening),
+        }
+    }
+
+    /// The connection before, if any, is over for good now that it has a successor.
+    fn connect(&mut self, slot: usize, connection: i64, arrival: Arrival) {
+        self.release(slot, arrival, "followed by a new connection");
+        let mut intake = Intake::new(IntakeConfig {
+            connection,
+            feed: self.slots[slot].feed.clone(),
+            drop_repeats: self.drop_repeats,
+            future_bound_ms: self.future_bound_ms,
+        });
+        intake.connected(arrival, &mut self.output);
+        self.slots[slot].intake = Some(intake);
+    }
+
+    fn release(&mut self, slot: usize, arrival: Arrival, detail: &str) {
+        if let Some(mut intake) = self.slots[slot].intake.take() {
+            intake.released(arrival, detail, &mut self.output);
+        }
+    }
+
+    fn pass_on(&mut self, slot: usize, arrival: Arrival, happening: Happening) {
+        let Slot { feed, intake: Some(intake) } = &mut self.slots[slot] else { return };
+        let output = &mut self.output;
+        match happening {
+            Happening::Frame { raw, frame } => {
+                feed::frame(feed, arrival.at_us);
+                intake.accept_frame(&raw, frame, arrival, output);
+            }
+            Happening::Subscribed { symbols } => intake.subscribed(symbols, arrival, output),
+            Happening::Alive => intake.confirm(arrival),
+            Happening::Heartbeat => intake.heartbeat(arrival, output),
+            Happening::Silence { detail } => intake.silence(arrival, &detail, output),
+            Happening::Disconnected { detail } => intake.disconnected(arrival, &detail, output),
+            Happening::Connected { .. } | Happening::Stopped { .. } => {}
+        }
+    }
+
+    fn publish(&mut self, queued: usize, publisher: &mut dyn Publisher) -> Result<()> {
+        let partitions = publisher.partition_count();
+        let mut records = Vec::with_capacity(self.output.records.len());
+        for record in self.output.records.drain(..) {
+            match record {
+                Numbered::Trade(trade) => {
+                    records.push(trade_record(&self.avro, &trade, partitions)?);
+                }
+                Numbered::Event(event) => {
+                    event_records(&self.avro, &event, partitions, &mut records)?;
+                }
+            }
+        }
+        records.extend(self.output.rejections.drain(..).map(rejection_record));
+        let published = records.len();
+        publisher.publish(records)?;
+        let counts = self.output.counts.named();
+        for (kind, count) in counts {
+            feed::intake(kind, count);
+        }
+        self.output.clear();
+        let acknowledged = publisher.acknowledged_records();
+        feed::published(published, acknowledged, queued);
+        if let Some(progress) = &mut self.progress {
+            progress.add(&counts);
+            progress.report(self.clock.monotonic_us(), queued, acknowledged);
+        }
+        Ok(())
+    }
+}
+
+fn trade_record(avro: &Avro, trade: &Trade, partitions: u32) -> Result<OutRecord> {
+    let key = trade.symbol.as_bytes();
+    let mut value = Vec::with_capacity(128);
+    avro.encode_trade(trade, &mut value)?;
+    Ok(OutRecord {
+        topic: Topic::Trades,
+        partition: Some(partition_for_key(key, partitions)),
+        key: Some(key.to_vec()),
+        value: Some(value),
+        headers: Vec::new(),
+    })
+}
+
+/// The event goes to every partition, so that its order with the trades is kept in each.
+fn event_records(
+    avro: &Avro,
+    event: &FeedEvent,
+    partitions: u32,
+    records: &mut Vec<OutRecord>,
+) -> Result<()> {
+    feed::event(event.kind, event.connection, &event.detail);
+    let mut header = Vec::with_capacity(128);
+    avro.encode_feed_event(event, &mut header)?;
+    let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
+    records.extend((0..partitions).map(|partition| OutRecord {
+        topic: Topic::Trades,
+        partition: Some(partition),
+        key: None,
+        value: None,
+        headers: vec![(FEED_EVENT_HEADER, header.clone())],
+    }));
+    Ok(())
+}
+
+fn rejection_record(rejection: Rejection) -> OutRecord {
+    let Rejection { reason, connection, feed: name, frame, received_at_us, raw, problem } =
+        rejection;
+    feed::rejected(reason, connection, frame, &problem);
+    let text = |value: i64| value.to_string().into_bytes();
+    OutRecord {
+        topic: Topic::Rejected,
+        partition: None,
+        key: None,
+        value: Some(raw.into_bytes()),
+        headers: vec![
+            ("reason", reason.as_str().into()),
+            ("feed", name.into_bytes()),
+            ("connection", text(connection)),
+            ("frame", text(frame)),
+            ("received_at_us", text(received_at_us)),
+            ("problem", problem.into_bytes()),
+        ],
+    }
+}
+
+/// Sums since the start and since the last line.
+struct Progress {
+    every_us: i64,
+    reported_us: i64,
+    totals: Vec<(&'static str, u64)>,
+    reported: Vec<(&'static str, u64)>,
+}
+
+impl Progress {
+    fn new(every: Duration, clock: &dyn Clock) -> Self {
+        Self {
+            every_us: i64::try_from(every.as_micros()).unwrap_or(i64::MAX),
+            reported_us: clock.monotonic_us(),
+            totals: Vec::new(),
+            reported: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, counts: &[(&'static str, u64)]) {
+        if self.totals.is_empty() {
+            self.totals = counts.to_vec();
+            return;
+        }
+        for (total, count) in self.totals.iter_mut().zip(counts) {
+            total.1 += count.1;
+        }
+    }
+
+    fn report(&mut self, now_us: i64, queued: usize, acknowledged: u64) {
+        let since_us = now_us - self.reported_us;
+        if since_us < self.every_us {
+            return;
+        }
+        let rate = |kind| {
+            let since = count(&self.totals, kind) - count(&self.reported, kind);
+            since as f64 / (since_us.max(1) as f64 / 1e6)
+        };
+        let (trades, frames) = (rate("trades"), rate("frames"));
+        let total = |kind| count(&self.totals, kind);
+        feed::progress(&format!(
+            "{trades:.1} trades/s in {frames:.1} frames/s; {queued} frames queued; since the start: \
+             {acknowledged} records acknowledged, {} trades, {} repeated frames dropped, {} second \
+             encodings dropped, {} malformed",
+            total("trades"),
+            total("repeats_dropped"),
+            total("second_encodings"),
+            total("malformed_frames") + total("malformed_elements"),
+        ));
+        self.reported_us = now_us;
+        self.reported.clone_from(&self.totals);
+    }
+}
+
+fn count(counts: &[(&'static str, u64)], kind: &str) -> u64 {
+    counts.iter().find(|(name, _)| *name == kind).map_or(0, |(_, count)| *count)
+}

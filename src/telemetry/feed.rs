@@ -1,0 +1,144 @@
+//! What happens between the feed's socket and the log: one function per event, which counts and logs.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+
+use super::{counter, counter_by, gauge, gauge_by};
+use crate::model::{FeedEventKind, RejectReason};
+
+static CONNECTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter_by("ticksmith_feed_connects_total", "Connections that were upgraded.", &["feed"])
+});
+static RETRIES: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter_by(
+        "ticksmith_feed_reconnects_total",
+        "Connections or attempts that ended and are tried again, by cause.",
+        &["feed", "cause"],
+    )
+});
+static UP: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauge_by("ticksmith_feed_connected", "1 while the key's connection is open.", &["feed"])
+});
+static SYMBOLS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauge_by("ticksmith_feed_symbols", "Symbols subscribed on the key's connection.", &["feed"])
+});
+static LAST_FRAME: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauge_by(
+        "ticksmith_feed_last_frame_timestamp_seconds",
+        "Arrival of the newest frame, seconds since the UNIX epoch.",
+        &["feed"],
+    )
+});
+static SILENCES: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter_by("ticksmith_feed_silences_total", "Connections found to hang.", &["feed"])
+});
+static ERROR_MESSAGES: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter_by("ticksmith_feed_error_messages_total", "Error messages of the feed.", &["feed"])
+});
+static HAPPENINGS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter_by(
+        "ticksmith_feed_intake_total",
+        "What the intake took, dropped and diverted, by kind.",
+        &["kind"],
+    )
+});
+static EVENTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter_by("ticksmith_feed_events_total", "Feed events written, by kind.", &["kind"])
+});
+static REJECTIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter_by(
+        "ticksmith_feed_rejected_total",
+        "Frames and elements diverted to the rejected topic, by reason.",
+        &["reason"],
+    )
+});
+static ACKNOWLEDGED: LazyLock<IntGauge> = LazyLock::new(|| {
+    gauge("ticksmith_feed_acknowledged_records", "Records that the log has acknowledged.")
+});
+static QUEUED: LazyLock<IntGauge> = LazyLock::new(|| {
+    gauge("ticksmith_feed_queued_signals", "Signals between the sockets and the log.")
+});
+static PUBLISHED: LazyLock<IntCounter> = LazyLock::new(|| {
+    counter("ticksmith_feed_published_records_total", "Records handed to the log.")
+});
+
+/// The upgrade succeeded. `address` is shown without the key.
+pub fn connected(feed: &str, address: &str, connection: i64) {
+    CONNECTS.with_label_values(&[feed]).inc();
+    UP.with_label_values(&[feed]).set(1);
+    tracing::info!(feed, connection, "connected to {address}");
+}
+
+/// Every symbol of the key was asked for.
+pub fn subscribed(feed: &str, symbols: usize) {
+    SYMBOLS.with_label_values(&[feed]).set(symbols as i64);
+    tracing::info!(feed, "subscribed to {symbols} symbols");
+}
+
+/// The socket is closed.
+pub fn disconnected(feed: &str, detail: &str) {
+    UP.with_label_values(&[feed]).set(0);
+    SYMBOLS.with_label_values(&[feed]).set(0);
+    tracing::info!(feed, "disconnected: {detail}");
+}
+
+/// Another attempt follows after `wait`.
+pub fn will_retry(feed: &str, address: &str, cause: &str, detail: &str, wait: Duration) {
+    RETRIES.with_label_values(&[feed, cause]).inc();
+    let wait_s = wait.as_secs_f64();
+    tracing::warn!(feed, "no connection to {address}: {detail}; next attempt in {wait_s:.1} s");
+}
+
+/// Nothing was heard for too long.
+pub fn silent(feed: &str, detail: &str) {
+    SILENCES.with_label_values(&[feed]).inc();
+    tracing::warn!(feed, "the connection hangs: {detail}");
+}
+
+/// An error message of the feed, about `symbol` where it names one.
+pub fn error_message(feed: &str, symbol: Option<&str>, message: &str) {
+    ERROR_MESSAGES.with_label_values(&[feed]).inc();
+    match symbol {
+        Some(symbol) => tracing::warn!(feed, symbol, "the feed says: {message}"),
+        None => tracing::warn!(feed, "the feed says: {message}"),
+    }
+}
+
+/// A frame arrived, at µs since the UNIX epoch.
+pub fn frame(feed: &str, at_us: i64) {
+    LAST_FRAME.with_label_values(&[feed]).set(at_us / 1_000_000);
+}
+
+/// `count` things of one kind went through the intake (frames, trades, repeats_dropped, …).
+pub fn intake(kind: &'static str, count: u64) {
+    if count > 0 {
+        HAPPENINGS.with_label_values(&[kind]).inc_by(count);
+    }
+}
+
+/// A feed event goes to every partition.
+pub fn event(kind: FeedEventKind, connection: i64, detail: &str) {
+    EVENTS.with_label_values(&[kind.as_str()]).inc();
+    tracing::debug!(connection, detail, "feed event {}", kind.as_str());
+}
+
+/// A frame or an element goes to the rejected topic.
+pub fn rejected(reason: RejectReason, connection: i64, frame: i64, problem: &str) {
+    REJECTIONS.with_label_values(&[reason.as_str()]).inc();
+    // One line each would flood the log of a feed gone mad; the progress line has the sum.
+    tracing::debug!(connection, frame, "{} diverted: {problem}", reason.as_str());
+}
+
+/// Records were handed to the log; how many it has acknowledged, and what still waits.
+pub fn published(records: usize, acknowledged: u64, queued: usize) {
+    PUBLISHED.inc_by(records as u64);
+    ACKNOWLEDGED.set(i64::try_from(acknowledged).unwrap_or(i64::MAX));
+    QUEUED.set(queued as i64);
+}
+
+/// The line of every few seconds.
+pub fn progress(line: &str) {
+    tracing::info!("{line}");
+}
