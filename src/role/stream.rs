@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use tokio::runtime::{Builder, Runtime};
+
 use crate::config::{Config, StoreKind};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::http::{Server, StreamBoard};
 use crate::kafka::KafkaLogFactory;
-use crate::model::{Bar, Judged};
 use crate::pipeline::{self, Parts, Schedule};
-use crate::port::{BeatReport, Clock, Live, Store};
+use crate::port::{BeatReport, Clock, Store};
 use crate::registry;
 use crate::role::wiring;
 use crate::runtime::{Shutdown, SystemClock};
@@ -35,27 +37,22 @@ impl Args {
     }
 }
 
-struct NoLive;
-impl Live for NoLive {
-    fn bars(&self, _: &[Bar]) {}
-    fn trades(&self, _: &[Judged]) {}
-    fn ready(&self, _: bool, _: &str) {}
-    fn beat(&self, _: &BeatReport) {}
-}
-
 /// Runs the command to its end.
+///
+/// # Errors
+/// `Unavailable` when Kafka or Cassandra is not there at the start; `Config` when a topic or a table
+/// is missing, or the state belongs to something else.
 pub fn run(args: Args, config: Config) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let server = Server::bind(&config.http.bind, config.stream.http_port, "stream.http_port")?;
+    let board = StreamBoard::default();
+    let _pages = serve(server, &board, &shutdown)?;
     let avro = registry::open_avro(&config.schema_registry, &config.topics, Arc::clone(&clock))?;
-    let store: Option<Box<dyn Store>> = match config.stream.store {
-        StoreKind::Cassandra => None,
-        StoreKind::None => None,
-    };
     let parts = Parts {
+        store: open_store(&config, &clock)?,
         log_factory: Box::new(KafkaLogFactory::new(&config, Arc::clone(&clock))?),
-        store,
-        live: Arc::new(NoLive),
+        live: Arc::new(board),
         avro: Arc::new(avro),
         rules: wiring::rules(&config)?,
         clock,
@@ -67,6 +64,46 @@ pub fn run(args: Args, config: Config) -> Result<()> {
         trades_topic: config.topics.trades.clone(),
     };
     let report = pipeline::run(parts, shutdown)?;
-    println!("{:?}", report.tally);
+    println!("{}", summary(&report));
     Ok(())
+}
+
+fn open_store(config: &Config, _clock: &Arc<dyn Clock>) -> Result<Option<Box<dyn Store>>> {
+    match config.stream.store {
+        StoreKind::Cassandra => Ok(None),
+        StoreKind::None => Ok(None),
+    }
+}
+
+/// Page, health and metrics on a thread of their own; they end with the returned runtime.
+fn serve(server: Server, board: &StreamBoard, shutdown: &Shutdown) -> Result<Runtime> {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("http")
+        .enable_all()
+        .build()
+        .map_err(|error| Error::Unavailable(format!("no thread for HTTP: {error}")))?;
+    tracing::info!(url = server.url(), "page, health and metrics");
+    let (router, shutdown) = (board.router(), shutdown.clone());
+    runtime.spawn(async move {
+        let stop = async move { shutdown.requested().await };
+        if let Err(error) = server.serve(router, stop).await {
+            tracing::warn!(problem = %error, "the page is gone; the stream goes on");
+        }
+    });
+    Ok(runtime)
+}
+
+fn summary(report: &BeatReport) -> String {
+    let tally = &report.tally;
+    format!(
+        "merged {}, duplicate {}, rejected {}, late {}, control {}; {} symbols, lag {} records",
+        tally.merged,
+        tally.duplicate,
+        tally.rejected,
+        tally.late,
+        tally.control,
+        report.symbols,
+        report.lag_records
+    )
 }
