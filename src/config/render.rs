@@ -96,13 +96,13 @@ pub fn to_markdown() -> String {
 
 const MARKDOWN_HEAD: &str = "# Configuration
 
-Generated from `config/default.toml` by `ticksmith config --format markdown`; a test compares the two.
+Generated from `config/default.toml` by `ticksmith config --format markdown`; a test compares both.
 
 A value is taken from the last of these that sets it: the defaults below, the file given with
 `--config`, `.env` in the working directory, the environment, the flags of a command. A variable is
 called `TICKSMITH__SECTION__KEY`, for example `TICKSMITH__KAFKA__BOOTSTRAP=broker:9092`; a list is
-written `a,b,c`. `FINNHUB_API_KEY` stands for `finnhub.api_key`. In `.env` the last of two equal names
-wins. Unknown keys and impossible combinations are errors, and all of them are listed at once.
+written `a,b,c`. `FINNHUB_API_KEY` stands for `finnhub.api_key`. In `.env` the last of two equal
+names wins. Unknown keys and impossible combinations are errors, and all are listed at once.
 
 `ticksmith config` prints the values in effect and where each comes from; secrets are masked.
 ";

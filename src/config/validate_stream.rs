@@ -7,6 +7,9 @@ use super::validate::Checks;
 use super::{Config, Stream};
 use crate::model::Interval;
 
+/// So many parts at most are added up to one longer bar: the engine's exact sums are sized for it.
+const ROLL_UP_LIMIT: i64 = 4_096;
+
 impl Stream {
     /// The bar lengths, shortest first.
     pub fn parsed_intervals(&self) -> Vec<Interval> {
@@ -54,6 +57,10 @@ fn check_intervals(checks: &mut Checks<'_>, stream: &Stream) {
         let problem = format!("{interval} is no whole multiple of the shortest, {shortest}");
         let remedy = "longer bars are rolled up from the shortest: change one of them";
         checks.require(whole, path, &problem, remedy);
+        let possible = interval.length_ms() / shortest.length_ms() <= ROLL_UP_LIMIT;
+        let problem =
+            format!("{interval} is more than {ROLL_UP_LIMIT} of the shortest, {shortest}");
+        checks.require(possible, path, &problem, remedy);
     }
 }
 

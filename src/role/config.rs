@@ -6,14 +6,15 @@ use clap::ValueEnum;
 use crate::config::{Config, DEFAULTS, to_json, to_markdown, to_toml};
 use crate::error::Result;
 
+const EXAMPLES: &str = "\
+Examples:
+  ticksmith config                         what is in effect, and where it comes from
+  ticksmith config --defaults > my.toml    a file to start from: every key with its sentence
+  ticksmith --config my.toml config --format json";
+
 /// Arguments of the command; each that stands for a configuration key overrides it in `apply`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  ticksmith config                        what is in effect; what is \
-                  not a default says where it comes from\n  ticksmith config --defaults > my.toml    \
-                  a file to start from, every key with its sentence\n  ticksmith --config my.toml \
-                  config --format json"
-)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// How to print it; markdown is the reference of every key and its default
     #[arg(long, value_enum, default_value_t = Format::Toml)]

@@ -1,18 +1,109 @@
-//! `ticksmith stream`: turn the trades in Kafka into bars: validate, de-duplicate, aggregate, store.
+//! `ticksmith stream`: the stream processor on Kafka and Cassandra.
 
-use crate::config::Config;
+use std::sync::Arc;
+
+use tokio::runtime::{Builder, Runtime};
+
+use crate::config::{Config, StoreKind};
 use crate::error::{Error, Result};
+use crate::http::{Server, StreamBoard};
+use crate::kafka::KafkaLogFactory;
+use crate::pipeline::{self, Parts, Schedule};
+use crate::port::{BeatReport, Clock, Store};
+use crate::registry;
+use crate::role::wiring;
+use crate::runtime::{Shutdown, SystemClock};
 
-/// Arguments of the command; each that stands for a configuration key overrides it in `apply`.
+/// Reads the trades topic, and writes bars, cleaned, late and rejected trades, and the tables.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Read to the end offsets seen at start, close what the watermark closes, commit, and exit
+    #[arg(long)]
+    until_end: bool,
+    /// With --until-end: emit the windows still open as well, marked provisional
+    #[arg(long, requires = "until_end")]
+    drain: bool,
+    /// Consumer group; a new one needs a changelog of its own (topics.changelog)
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
+}
 
 impl Args {
     /// Puts the flags that were given over the configuration.
-    pub fn apply(&self, _config: &mut Config) {}
+    pub fn apply(&self, config: &mut Config) {
+        if let Some(group) = &self.group {
+            config.kafka.group.clone_from(group);
+        }
+    }
 }
 
 /// Runs the command to its end.
-pub fn run(_args: Args, _config: Config) -> Result<()> {
-    Err(Error::Bug("not wired yet".into()))
+///
+/// # Errors
+/// `Unavailable` when Kafka or Cassandra is not there at the start; `Config` when a topic or a table
+/// is missing, or the state belongs to something else.
+pub fn run(args: Args, config: Config) -> Result<()> {
+    let shutdown = Shutdown::on_signals()?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let server = Server::bind(&config.http.bind, config.stream.http_port, "stream.http_port")?;
+    let board = StreamBoard::default();
+    let _pages = serve(server, &board, &shutdown)?;
+    let avro = registry::open_avro(&config.schema_registry, &config.topics, Arc::clone(&clock))?;
+    let parts = Parts {
+        store: open_store(&config, &clock)?,
+        log_factory: Box::new(KafkaLogFactory::new(&config, Arc::clone(&clock))?),
+        live: Arc::new(board),
+        avro: Arc::new(avro),
+        rules: wiring::rules(&config)?,
+        clock,
+        schedule: Schedule {
+            until_end: args.until_end,
+            drain: args.drain,
+            ..wiring::schedule(&config)
+        },
+        trades_topic: config.topics.trades.clone(),
+    };
+    let report = pipeline::run(parts, shutdown)?;
+    println!("{}", summary(&report));
+    Ok(())
+}
+
+fn open_store(config: &Config, _clock: &Arc<dyn Clock>) -> Result<Option<Box<dyn Store>>> {
+    match config.stream.store {
+        StoreKind::Cassandra => Ok(None),
+        StoreKind::None => Ok(None),
+    }
+}
+
+/// Page, health and metrics on a thread of their own; they end with the returned runtime.
+fn serve(server: Server, board: &StreamBoard, shutdown: &Shutdown) -> Result<Runtime> {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("http")
+        .enable_all()
+        .build()
+        .map_err(|error| Error::Unavailable(format!("no thread for HTTP: {error}")))?;
+    tracing::info!(url = server.url(), "page, health and metrics");
+    let (router, shutdown) = (board.router(), shutdown.clone());
+    runtime.spawn(async move {
+        let stop = async move { shutdown.requested().await };
+        if let Err(error) = server.serve(router, stop).await {
+            tracing::warn!(problem = %error, "the page is gone; the stream goes on");
+        }
+    });
+    Ok(runtime)
+}
+
+fn summary(report: &BeatReport) -> String {
+    let tally = &report.tally;
+    format!(
+        "merged {}, duplicate {}, rejected {}, late {}, control {}; {} symbols, lag {} records",
+        tally.merged,
+        tally.duplicate,
+        tally.rejected,
+        tally.late,
+        tally.control,
+        report.symbols,
+        report.lag_records
+    )
 }
