@@ -54,6 +54,11 @@ pub fn decode(raw: &str) -> Frame {
 /// The feed's sign of life.
 pub const PING: &str = r#"{"type":"ping"}"#;
 
+/// A text as a JSON string, quotes included.
+pub fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
 /// The message that asks for a symbol's trades.
 pub fn subscribe_request(symbol: &str) -> String {
     serde_json::json!({"type": "subscribe", "symbol": symbol}).to_string()

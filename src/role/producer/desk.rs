@@ -70,7 +70,11 @@ impl Desk {
             }
             self.publish(signals.len(), publisher)?;
         }
-        publisher.flush(self.flush_within)
+        publisher.flush(self.flush_within)?;
+        if let Some(progress) = &mut self.progress {
+            progress.tell(self.clock.monotonic_us(), 0, publisher.acknowledged_records());
+        }
+        Ok(())
     }
 
     fn take(&mut self, signal: Signal) {
@@ -232,11 +236,15 @@ impl Progress {
         }
     }
 
+    /// A line when one is due.
     fn report(&mut self, now_us: i64, queued: usize, acknowledged: u64) {
-        let since_us = now_us - self.reported_us;
-        if since_us < self.every_us {
-            return;
+        if now_us - self.reported_us >= self.every_us {
+            self.tell(now_us, queued, acknowledged);
         }
+    }
+
+    fn tell(&mut self, now_us: i64, queued: usize, acknowledged: u64) {
+        let since_us = now_us - self.reported_us;
         let rate = |kind| {
             let since = count(&self.totals, kind) - count(&self.reported, kind);
             since as f64 / (since_us.max(1) as f64 / 1e6)

@@ -5,6 +5,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::print::Print;
+use crate::codec::finnhub;
 
 /// Elements of one frame, as in every recorded one.
 const MAX_ELEMENTS: usize = 10;
@@ -38,10 +39,8 @@ pub struct Framer {
 
 impl Framer {
     pub fn new(symbols: &[String], rates: RepeatRates, seed: u64) -> Self {
-        // The `Debug` of a symbol is not JSON; serde's is.
-        let quoted = |symbol: &String| serde_json::Value::from(symbol.as_str()).to_string();
         Self {
-            symbols: symbols.iter().map(quoted).collect(),
+            symbols: symbols.iter().map(|symbol| finnhub::quoted(symbol)).collect(),
             rates,
             random: ChaCha8Rng::seed_from_u64(seed),
         }
@@ -99,7 +98,6 @@ fn leading_stock_trades(prints: &[Print]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::finnhub;
     use crate::model::Frame;
     use crate::websocket::simulator::market::{Market, MarketOptions};
 
