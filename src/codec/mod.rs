@@ -4,3 +4,4 @@
 pub mod avro;
 pub mod csv;
 pub mod finnhub;
+pub mod row;
