@@ -7,6 +7,7 @@ use std::time::Duration;
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
+use scylla::deserialize::row::DeserializeRow;
 use scylla::errors::{DbError, ExecutionError, PrepareError, RequestAttemptError};
 use scylla::policies::load_balancing::DefaultPolicy;
 use scylla::policies::retry::FallthroughRetryPolicy;
@@ -88,6 +89,26 @@ impl Connection {
 
     pub(super) fn handle(&self) -> tokio::runtime::Handle {
         self.runtime.0.as_ref().expect("the threads live as long as a connection").handle().clone()
+    }
+
+    /// All rows of a small query without values.
+    pub(super) fn select<R>(&self, text: &str) -> Result<Vec<R>>
+    where
+        R: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata>,
+    {
+        let answer = self.block_on(self.session.query_unpaged(text, ()));
+        let answer = answer.map_err(|problem| self.failed("a query", &problem))?;
+        let unreadable =
+            |problem: &dyn std::fmt::Display| Error::Bug(format!("answer to {text}: {problem}"));
+        let rows = answer.into_rows_result().map_err(|problem| unreadable(&problem))?;
+        let rows = rows.rows::<R>().map_err(|problem| unreadable(&problem))?;
+        rows.collect::<std::result::Result<_, _>>().map_err(|problem| unreadable(&problem))
+    }
+
+    /// Changes the schema; returns when all nodes agree on it.
+    pub(super) fn change(&self, what: &str, text: &str) -> Result<()> {
+        let answer = self.block_on(self.session.query_unpaged(text, ()));
+        answer.map(drop).map_err(|problem| self.failed(what, &problem))
     }
 
     /// The error of a request, named by what has to be done about it.

@@ -1,16 +1,16 @@
 //! `port::Store` and `port::StoreReader` on Cassandra, and the schema they stand on. The one home of
 //! the scylla driver.
 
-mod bars;
 mod cells;
 mod connection;
 mod queue;
 mod reader;
+mod read_rows;
 mod rows;
 pub mod schema;
+pub mod schema_check;
 mod statements;
 mod store;
-mod trades;
 
 pub use connection::Connection;
 pub use reader::CassandraReader;

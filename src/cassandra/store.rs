@@ -51,6 +51,7 @@ pub struct CassandraStore {
     symbol_numbers: FxHashMap<Box<str>, u32>,
     /// Buffers to work in.
     row: Vec<u8>,
+    tail: Vec<u8>,
     text: String,
     _connection: Connection,
 }
@@ -86,6 +87,7 @@ impl CassandraStore {
             staged_at: FxHashMap::default(),
             symbol_numbers: FxHashMap::default(),
             row: Vec::new(),
+            tail: Vec::new(),
             text: String::new(),
             _connection: connection.clone(),
         })
@@ -194,7 +196,8 @@ impl CassandraStore {
     /// Adds a row with its write timestamp (`None`: the server's) and lifetime.
     fn stage(&mut self, partition: PartitionId, row: &[u8], timestamp_us: Option<i64>, age_s: i64) {
         let ttl_s = self.inserts[partition.insert].ttl_s;
-        let mut tail = Vec::with_capacity(20);
+        let mut tail = std::mem::take(&mut self.tail);
+        tail.clear();
         let mut cells = Cells(&mut tail);
         cells.long_or_unset(timestamp_us);
         match row::lifetime_s(ttl_s, age_s) {
@@ -214,6 +217,7 @@ impl CassandraStore {
                 self.staged.push(Group { partition, rows });
             }
         }
+        self.tail = tail;
     }
 
     fn stage_all(&mut self, effects: &Effects) -> Result<()> {
