@@ -7,6 +7,7 @@ use prometheus::{HistogramVec, IntCounterVec};
 
 use super::{counter_by, histogram_by};
 use crate::error::Error;
+use crate::model::Effects;
 
 struct Metrics {
     rows: IntCounterVec,
@@ -51,6 +52,21 @@ pub fn batch_written(table: &str, rows: usize, took: Duration) {
     METRICS.rows.with_label_values(&[table]).inc_by(rows as u64);
     METRICS.batches.with_label_values(&[table]).inc();
     METRICS.batch_seconds.with_label_values(&[table]).observe(took.as_secs_f64());
+}
+
+/// The embedded store committed the rows of one call. Too frequent for a log line.
+pub fn transaction_written(rows: &Effects, took_us: i64) {
+    let counts = [
+        ("trades", rows.trades.len()),
+        ("bars", rows.bars.len()),
+        ("feed_events", rows.events.len()),
+        ("symbols", rows.symbols.len()),
+    ];
+    for (table, count) in counts {
+        METRICS.rows.with_label_values(&[table]).inc_by(count as u64);
+    }
+    METRICS.batches.with_label_values(&["embedded"]).inc();
+    METRICS.batch_seconds.with_label_values(&["embedded"]).observe(took_us as f64 / 1e6);
 }
 
 /// A batch is sent again.
