@@ -117,13 +117,15 @@ impl CassandraReader {
         Ok(Some((from_ms, to_ms)))
     }
 
+    /// The latest end of a stored bar of any interval.
     async fn end_of_newest_bar(&self, symbol: &str, before_ms: i64) -> Result<Option<i64>> {
-        let shortest = self.gold.iter().min_by_key(|(interval, _)| *interval);
-        let Some((interval, statement)) = shortest else { return Ok(None) };
-        let values = (symbol, CqlTimestamp(i64::MIN), CqlTimestamp(before_ms), 1);
-        let newest: Vec<BarRow> = self.rows(statement, values).await?;
-        let newest = newest.into_iter().next();
-        Ok(newest.map(|row| row.into_bar(*interval)).transpose()?.map(|bar| bar.window.end_ms))
+        let (first, before) = (CqlTimestamp(i64::MIN), CqlTimestamp(before_ms));
+        let newest = try_join_all(self.gold.iter().map(async |(interval, statement)| {
+            let rows: Vec<BarRow> = self.rows(statement, (symbol, first, before, 1)).await?;
+            rows.into_iter().map(|row| row.into_bar(*interval)).next().transpose()
+        }));
+        let newest = newest.await?.into_iter().flatten();
+        Ok(newest.map(|bar| bar.window.end_ms).max())
     }
 
     async fn newest_trades(&self, query: &TradeQuery) -> Result<Vec<Judged>> {
