@@ -1,7 +1,7 @@
 //! The Cassandra store keeps the promises of the store port, on a real server.
 //!
-//! Needs one: `make infra-up`, then TICKSMITH_TEST_CASSANDRA=localhost:9042. Every run has keyspaces
-//! of its own and drops them at its end.
+//! Needs one: `make infra-up`, then TICKSMITH_TEST_CASSANDRA=localhost:9042. Every run has
+//! keyspaces of its own and drops them at its end.
 
 #[path = "conformance/store.rs"]
 mod suite;
@@ -23,7 +23,8 @@ use ticksmith::runtime::SystemClock;
 
 fn address() -> String {
     std::env::var("TICKSMITH_TEST_CASSANDRA").expect(
-        "TICKSMITH_TEST_CASSANDRA is not set: start Cassandra with `make infra-up` and set it to host:port",
+        "TICKSMITH_TEST_CASSANDRA is not set: start Cassandra with `make infra-up` and set it to \
+         host:port",
     )
 }
 
@@ -81,9 +82,10 @@ impl Drop for Cassandra {
 fn session() -> &'static Session {
     static SESSION: LazyLock<Session> = LazyLock::new(|| {
         let built = std::thread::spawn(|| {
-            runtime().block_on(SessionBuilder::new().known_node(address()).build())
+            let builder = SessionBuilder::new().known_node(address());
+            runtime().block_on(builder.build()).expect("Cassandra answers")
         });
-        built.join().expect("a session").expect("Cassandra answers")
+        built.join().expect("a session")
     });
     &SESSION
 }
@@ -144,9 +146,11 @@ fn rows_live_as_long_as_their_tier() {
         // Rounded: some seconds have passed.
         (ttl_s + DAY_S / 2) / DAY_S
     };
-    for (table, column, days) in
-        [("trades_bronze", "price", 7), ("trades_silver", "price", 30), ("trades_gold_5m", "close", 90)]
-    {
+    for (table, column, days) in [
+        ("trades_bronze", "price", 7),
+        ("trades_silver", "price", 30),
+        ("trades_gold_5m", "close", 90),
+    ] {
         assert_eq!(ttl_days(column, table, "FRESH"), days, "{table}");
         assert_eq!(ttl_days(column, table, "AGED"), days - 3, "{table}");
         assert_eq!(ttl_days(column, table, "ANCIENT"), days, "{table}");
@@ -181,16 +185,23 @@ fn init_creates_then_finds_then_names_differences() {
         world.init().expect("compared").iter().map(ObjectReport::to_string).collect();
     let all = reports.join("\n");
     for expected in [
-        &format!("differs  table {keyspace}.trades_silver: default_time_to_live is 60 s, not 2592000 s"),
+        &format!(
+            "differs  table {keyspace}.trades_silver: default_time_to_live is 60 s, not 2592000 s"
+        ),
         &format!("differs  table {keyspace}.trades_gold_5m: column vwap is missing"),
-        &format!("differs  table {keyspace}.trades_bronze: compaction is SizeTieredCompactionStrategy"),
+        &format!(
+            "differs  table {keyspace}.trades_bronze: compaction is SizeTieredCompactionStrategy"
+        ),
         &format!("differs  table {keyspace}.symbols: column symbol is int, not text"),
         &format!("created  table {keyspace}.feed_gaps"),
     ] {
         assert!(all.contains(expected), "{expected} in\n{all}");
     }
     assert_eq!(
-        world.run("SELECT default_time_to_live FROM system_schema.tables WHERE keyspace_name = '{}' AND table_name = 'trades_silver'"),
+        world.run(
+            "SELECT default_time_to_live FROM system_schema.tables WHERE keyspace_name = '{}' \
+             AND table_name = 'trades_silver'"
+        ),
         [Some(60)],
         "nothing is changed silently"
     );

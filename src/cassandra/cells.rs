@@ -1,5 +1,6 @@
-//! Rows as the bytes of Cassandra's protocol, made once where the trade or bar is at hand. The driver
-//! then copies them into its frames: no value is boxed, and a retry sends the very same bytes.
+//! Rows as the bytes of Cassandra's protocol, made once where the trade or bar is at hand. The
+//! driver then copies them into its frames: no value is boxed, and a retry sends the very same
+//! bytes.
 
 use scylla::serialize::SerializationError;
 use scylla::serialize::batch::{BatchValues, BatchValuesIterator};
@@ -190,7 +191,11 @@ impl SerializeRow for Row<'_> {
             };
         }
         let expected = context.columns().len();
-        if cells == expected { Ok(()) } else { Err(SerializationError::new(CellCount { cells, expected })) }
+        if cells == expected {
+            Ok(())
+        } else {
+            Err(SerializationError::new(CellCount { cells, expected }))
+        }
     }
 
     fn is_empty(&self) -> bool {

@@ -48,8 +48,8 @@ impl Drop for Threads {
 }
 
 impl Connection {
-    /// Connects; waits at most ten seconds. Blocks, as every call of this room does: not for threads
-    /// that run async tasks.
+    /// Connects; waits at most ten seconds. Blocks, as every call of this room does: not for
+    /// threads that run async tasks.
     ///
     /// # Errors
     /// `Unavailable` when no contact point answers, `Config` for refused credentials and for values
@@ -65,9 +65,9 @@ impl Connection {
             .build()
             .map_err(|error| Error::Unavailable(format!("no threads for Cassandra: {error}")))?;
         let shown = points.join(", ");
-        let session = runtime.block_on(open_session(config, &points)).map_err(|problem| {
-            refused(&shown, &problem)
-        })?;
+        let session = runtime
+            .block_on(open_session(config, &points))
+            .map_err(|problem| refused(&shown, &problem))?;
         Ok(Self {
             session: Arc::new(session),
             runtime: Arc::new(Threads(Some(runtime))),
@@ -119,7 +119,9 @@ impl Connection {
     /// The error of preparing a statement.
     pub(super) fn not_prepared(&self, what: &str, problem: &PrepareError) -> Error {
         let permanent = match problem {
-            PrepareError::AllAttemptsFailed { first_attempt } => is_permanent_attempt(first_attempt),
+            PrepareError::AllAttemptsFailed { first_attempt } => {
+                is_permanent_attempt(first_attempt)
+            }
             _ => false,
         };
         self.name(what, permanent, &problem.to_string())
@@ -134,7 +136,9 @@ impl Connection {
                  `ticksmith cassandra-init`"
             ));
         }
-        Error::Unavailable(format!("Cassandra at {points}, {what}: {problem}; it will be tried again"))
+        Error::Unavailable(format!(
+            "Cassandra at {points}, {what}: {problem}; it will be tried again"
+        ))
     }
 }
 
@@ -172,8 +176,8 @@ fn refused(points: &str, problem: &str) -> Error {
     let lower = problem.to_lowercase();
     if lower.contains("credentials") || lower.contains("authentication") {
         return Error::Config(format!(
-            "Cassandra at {points} refuses the login; set cassandra.username and cassandra.password \
-             ({problem})"
+            "Cassandra at {points} refuses the login; set cassandra.username and \
+             cassandra.password ({problem})"
         ));
     }
     Error::Unavailable(format!(

@@ -1,11 +1,11 @@
-//! `port::Store` and `port::StoreReader` on Cassandra, and the schema they stand on. The one home of
-//! the scylla driver.
+//! `port::Store` and `port::StoreReader` on Cassandra, and the schema they stand on. The one home
+//! of the scylla driver.
 
 mod cells;
 mod connection;
 mod queue;
-mod reader;
 mod read_rows;
+mod reader;
 mod rows;
 pub mod schema;
 pub mod schema_check;

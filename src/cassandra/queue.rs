@@ -1,6 +1,6 @@
 //! Batches on their way to the cluster. A batch that waits for its turn takes up later rows of the
-//! same table and partition: an idle cluster gets rows at once, a busy one gets larger batches, which
-//! cost it a quarter. What is not acknowledged stays here.
+//! same table and partition: an idle cluster gets rows at once, a busy one gets larger batches,
+//! which cost it a quarter. What is not acknowledged stays here.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,8 @@ use tokio::sync::Notify;
 use super::cells::Rows;
 use crate::error::{Error, Result};
 
-/// Encoded rows that may wait or be in flight before `write` blocks: half a second of 100,000 rows/s.
+/// Encoded rows that may wait or be in flight before `write` blocks: half a second of 100,000
+/// rows/s.
 const OUTSTANDING_MAX_BYTES: usize = 12 << 20;
 
 /// One table and one partition.
@@ -107,12 +108,7 @@ pub struct Queue {
 
 impl Queue {
     pub fn new(bounds: BatchBounds) -> Self {
-        Self {
-            state: Mutex::default(),
-            work: Notify::new(),
-            progress: Condvar::new(),
-            bounds,
-        }
+        Self { state: Mutex::default(), work: Notify::new(), progress: Condvar::new(), bounds }
     }
 
     pub fn bounds(&self) -> BatchBounds {

@@ -1,7 +1,7 @@
 //! The reading side: bars by one query, trades partition by partition from the newest.
 
-use futures_util::future::try_join_all;
 use futures_util::TryStreamExt;
+use futures_util::future::try_join_all;
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::value::CqlTimestamp;
@@ -74,7 +74,9 @@ impl CassandraReader {
 
     fn statement_of(&self, interval: Interval) -> Result<&PreparedStatement> {
         let found = self.gold.iter().find(|(known, _)| *known == interval);
-        found.map(|(_, statement)| statement).ok_or_else(|| self.lifetimes.unknown_interval(interval))
+        found
+            .map(|(_, statement)| statement)
+            .ok_or_else(|| self.lifetimes.unknown_interval(interval))
     }
 
     /// All rows of all pages, in order.
@@ -161,8 +163,7 @@ impl CassandraReader {
 
 fn prepare(connection: &Connection, text: String) -> Result<PreparedStatement> {
     let prepared = connection.block_on(connection.session().prepare(text));
-    let mut statement =
-        prepared.map_err(|problem| connection.not_prepared("a query", &problem))?;
+    let mut statement = prepared.map_err(|problem| connection.not_prepared("a query", &problem))?;
     statement.set_consistency(connection.read_consistency);
     statement.set_is_idempotent(true);
     Ok(statement)

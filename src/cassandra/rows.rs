@@ -9,7 +9,8 @@ use crate::model::{Bar, Exclusion, Judged, PricePoint, Session, StoredEvent};
 /// once, so there is nothing to overwrite. `text` is a buffer to work in.
 pub fn trade(judged: &Judged, cells: &mut Cells<'_>, text: &mut String) {
     let trade = &judged.trade;
-    let received_at_ms = (trade.received_at_us != 0).then(|| trade.received_at_us.div_euclid(1_000));
+    let received_at_ms =
+        (trade.received_at_us != 0).then(|| trade.received_at_us.div_euclid(1_000));
     let reason = judged.disposition.reason();
     cells
         .text(row::key_symbol(&trade.symbol))
@@ -122,8 +123,7 @@ pub fn revision(bar: &Bar, why: &str, cells: &mut Cells<'_>) {
 pub fn event(stored: &StoredEvent, cells: &mut Cells<'_>) {
     let event = &stored.event;
     let at_ms = event.at_us.div_euclid(1_000);
-    // A list of strings always has a JSON form.
-    let symbols = serde_json::to_string(&event.symbols).unwrap_or_default();
+    let symbols = row::symbols_text(&event.symbols);
     cells
         .int(stored.origin.partition)
         .int(row::day_of(at_ms))
@@ -137,7 +137,7 @@ pub fn event(stored: &StoredEvent, cells: &mut Cells<'_>) {
         .long_or_unset(event.confirmed_at_us.map(|us| us.div_euclid(1_000)))
         .long_or_unset(event.confirmed_at_us)
         .long_or_unset(event.confirmed_feed_time_ms)
-        .text_or_unset((!event.symbols.is_empty()).then_some(&symbols))
+        .text_or_unset(symbols.as_deref())
         .long(event.lost_records)
         .text_or_unset((!event.detail.is_empty()).then_some(&event.detail))
         .long(stored.origin.offset);

@@ -1,6 +1,6 @@
-//! The tables as `schemas/cassandra/*.cql` describe them: which there are, how long their rows live,
-//! which columns they have. Statements and checks are derived from the same texts, so the three
-//! cannot disagree.
+//! The tables as `schemas/cassandra/*.cql` describe them: which there are, how long their rows
+//! live, which columns they have. Statements and checks are derived from the same texts, so the
+//! three cannot disagree.
 
 use crate::config::{Config, Lifetimes};
 use crate::error::{Error, Result};
@@ -87,9 +87,7 @@ impl Schema {
 
     /// The statement that creates the keyspace.
     pub fn create_keyspace(&self) -> String {
-        KEYSPACE
-            .replace("{keyspace}", &self.keyspace)
-            .replace("{replication}", &self.replication)
+        KEYSPACE.replace("{keyspace}", &self.keyspace).replace("{replication}", &self.replication)
     }
 
     /// The table of that name; every name of this module is there, gold as configured.
@@ -143,8 +141,8 @@ impl Table {
             .replace("{window_size}", &size.to_string())
     }
 
-    /// Unit and size of a compaction window: the lifetime in at most 30 windows, whole hours below a
-    /// day, whole days above; a day for tables that keep everything.
+    /// Unit and size of a compaction window: the lifetime in at most 30 windows, whole hours below
+    /// a day, whole days above; a day for tables that keep everything.
     pub fn compaction_window(&self) -> (&'static str, i64) {
         match self.ttl_s {
             0 => ("DAYS", 1),

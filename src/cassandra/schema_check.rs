@@ -69,9 +69,8 @@ struct Found {
 impl Found {
     fn read(connection: &Connection, keyspace: &str) -> Result<Self> {
         let of_keyspace = format!("WHERE keyspace_name = '{keyspace}'");
-        let keyspaces: Vec<KeyspaceRow> = connection.select(&format!(
-            "SELECT replication FROM system_schema.keyspaces {of_keyspace}"
-        ))?;
+        let keyspaces: Vec<KeyspaceRow> = connection
+            .select(&format!("SELECT replication FROM system_schema.keyspaces {of_keyspace}"))?;
         let tables = connection.select(&format!(
             "SELECT table_name, default_time_to_live, compaction FROM system_schema.tables \
              {of_keyspace}"
@@ -264,13 +263,11 @@ mod tests {
 
     #[test]
     fn replication_is_compared_by_meaning() {
-        let found: HashMap<String, String> = [
-            ("class", "org.apache.cassandra.locator.SimpleStrategy"),
-            ("replication_factor", "1"),
-        ]
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
+        let found: HashMap<String, String> =
+            [("class", "org.apache.cassandra.locator.SimpleStrategy"), ("replication_factor", "1")]
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect();
         let same = "{'class': 'SimpleStrategy', 'replication_factor': 1}";
         assert!(replication_differences(&found, same).is_empty());
         let other = "{'class': 'SimpleStrategy', 'replication_factor': 3}";

@@ -44,8 +44,8 @@ pub fn prepare(connection: &Connection, schema: &Schema) -> Result<Vec<Insert>> 
     })))
 }
 
-/// Every column in the template's order, then write timestamp, then lifetime; an unset lifetime means
-/// the table's own.
+/// Every column in the template's order, then write timestamp, then lifetime; an unset lifetime
+/// means the table's own.
 fn insert_text(keyspace: &str, table: &Table) -> String {
     let columns: Vec<String> = table.columns().into_iter().map(|column| column.name).collect();
     let markers = vec!["?"; columns.len()].join(", ");

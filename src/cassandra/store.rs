@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rand::RngExt;
 use rustc_hash::FxHashMap;
 
 use super::Connection;
@@ -19,12 +18,16 @@ use crate::config::{Config, Lifetimes};
 use crate::error::{Error, Result};
 use crate::model::{Bar, Effects, Interval, Judged, StoredEvent};
 use crate::port::{Clock, Store};
+use crate::runtime::{Backoff, BackoffBounds, Pace};
 use crate::telemetry::store as events;
 
 /// A batch that cannot be written is tried again for so long before the caller is told.
 const RETRY_FOR: Duration = Duration::from_secs(5);
-const RETRY_INITIAL_MS: u64 = 50;
-const RETRY_LONGEST_MS: u64 = 1_000;
+const RETRY_WAITS: BackoffBounds = BackoffBounds {
+    initial: Duration::from_millis(50),
+    max: Duration::from_secs(1),
+    throttled: Duration::from_secs(1),
+};
 /// Symbols remembered by number; a feed has hundreds, so more means that names are noise.
 const SYMBOLS_MAX: usize = 65_536;
 
@@ -129,8 +132,7 @@ impl CassandraStore {
 
     fn stage_bar(&mut self, bar: &Bar, now_us: i64) -> Result<()> {
         let table = self.tables.gold.iter().find(|(interval, _)| *interval == bar.interval);
-        let &(_, insert) =
-            table.ok_or_else(|| self.lifetimes.unknown_interval(bar.interval))?;
+        let &(_, insert) = table.ok_or_else(|| self.lifetimes.unknown_interval(bar.interval))?;
         let timestamp_us = row::bar_write_timestamp_us(bar)?;
         let partition = PartitionId { insert, subject: self.symbol_number(&bar.symbol), bucket: 0 };
         let mut buffer = std::mem::take(&mut self.row);
@@ -147,7 +149,8 @@ impl CassandraStore {
             return Ok(());
         }
         let timestamp_us = row::bar_write_timestamp_us(bar)?;
-        // The partition's key holds the interval too; it takes the place of the bucket's low digits.
+        // The partition's key holds the interval too; it takes the place of the bucket's low
+        // digits.
         let interval = self.lifetimes.gold.iter().position(|(known, _)| *known == bar.interval);
         let intervals = self.lifetimes.gold.len() as i32;
         let place = interval.map_or(0, |index| index as i32);
@@ -278,7 +281,9 @@ impl Tables {
         Self {
             bronze: index(schema::BRONZE_TABLE),
             silver: index(schema::SILVER_TABLE),
-            gold: gold.map(|(interval, _)| (*interval, index(&schema::gold_table(*interval)))).collect(),
+            gold: gold
+                .map(|(interval, _)| (*interval, index(&schema::gold_table(*interval))))
+                .collect(),
             revisions: index(schema::REVISIONS_TABLE),
             feed_events: index(schema::FEED_EVENTS_TABLE),
             symbols: index(schema::SYMBOLS_TABLE),
@@ -304,7 +309,7 @@ async fn send_batches(connection: Connection, queue: Arc<Queue>, inserts: Arc<Ve
 async fn send(connection: &Connection, insert: &Insert, rows: &Rows) -> Result<()> {
     let batch = insert.batch(connection, rows.len());
     let began = Instant::now();
-    let mut longest_wait_ms = RETRY_INITIAL_MS;
+    let mut backoff = Backoff::new(RETRY_WAITS);
     loop {
         let sent = Instant::now();
         let Err(problem) = connection.session().batch(&batch, rows).await else {
@@ -316,8 +321,7 @@ async fn send(connection: &Connection, insert: &Insert, rows: &Rows) -> Result<(
             return Err(failure);
         }
         events::batch_retried(&insert.table, &failure);
-        let wait_ms = rand::rng().random_range(1..=longest_wait_ms);
-        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
-        longest_wait_ms = (longest_wait_ms * 2).min(RETRY_LONGEST_MS);
+        let wait = backoff.next_wait(Pace::Ordinary, &mut rand::rng());
+        tokio::time::sleep(wait).await;
     }
 }

@@ -70,7 +70,8 @@ pub fn bar_write_timestamp_us(bar: &Bar) -> Result<i64> {
         let (symbol, start) = (&bar.symbol, bar.window.start_ms);
         let (revision, generation) = (bar.revision, bar.generation);
         Error::Bug(format!(
-            "bar {symbol} at {start}: revision {revision} of generation {generation} is out of range"
+            "bar {symbol} at {start}: revision {revision} of generation {generation} is out \
+             of range"
         ))
     })
 }
@@ -78,8 +79,8 @@ pub fn bar_write_timestamp_us(bar: &Bar) -> Result<i64> {
 /// Seconds a row shall live when that differs from its table's `ttl_s`; `None`: as the table says.
 ///
 /// A rewrite must not live longer than the first write, so its age is taken off. What is older than
-/// its tier keeps (a demo of recorded trades of years ago) would be gone at once; it was written for
-/// somebody to look at, so it lives as long as a fresh row.
+/// its tier keeps (a demo of recorded trades of years ago) would be gone at once; it was written
+/// for somebody to look at, so it lives as long as a fresh row.
 pub fn lifetime_s(ttl_s: i64, age_s: i64) -> Option<i32> {
     let shortened = ttl_s > 0 && age_s >= FRESH_S && age_s < ttl_s;
     shortened.then(|| i32::try_from(ttl_s - age_s).unwrap_or(i32::MAX))
@@ -102,9 +103,7 @@ pub fn bar_age_s(bar: &Bar, now_us: i64) -> i64 {
 /// Sale conditions as one text: codes with commas between them, as people expect to read them, or
 /// a JSON array when a code would make that ambiguous.
 pub fn write_conditions(codes: &[String], text: &mut String) {
-    let plain = |code: &String| {
-        !code.is_empty() && !code.contains(|c: char| matches!(c, ',' | '[' | '"'))
-    };
+    let plain = |code: &String| !code.is_empty() && !code.contains([',', '[', '"']);
     if !codes.iter().all(plain) {
         // Strings always have a JSON form.
         text.push_str(&serde_json::to_string(codes).unwrap_or_default());
@@ -125,6 +124,12 @@ pub fn parse_conditions(text: &str) -> Option<Vec<String>> {
         json if json.starts_with('[') => serde_json::from_str(json).ok(),
         plain => Some(plain.split(',').map(str::to_owned).collect()),
     }
+}
+
+/// A feed event's symbols as one text, a JSON array; `None` when it names none.
+pub fn symbols_text(symbols: &[String]) -> Option<String> {
+    // A list of strings always has a JSON form.
+    (!symbols.is_empty()).then(|| serde_json::to_string(symbols).unwrap_or_default())
 }
 
 /// Why a bar's revision was recorded; empty for emissions that are not recorded.

@@ -1,5 +1,5 @@
-//! The tables in the shared SQLite file: `port::Store` and `port::StoreReader` with the semantics of
-//! the Cassandra adapter. A call of `write` is one transaction, so a kill -9 leaves whole calls.
+//! The tables in the shared SQLite file: `port::Store` and `port::StoreReader` with the semantics
+//! of the Cassandra adapter. A call of `write` is one transaction, so a kill -9 leaves whole calls.
 
 mod expiry;
 mod reader;
@@ -39,8 +39,8 @@ impl EmbeddedStore {
     /// Creates the tables that are missing.
     ///
     /// # Errors
-    /// `Config` for a file that is no database or cannot be written, and for intervals or retentions
-    /// out of range.
+    /// `Config` for a file that is no database or cannot be written, and for intervals or
+    /// retentions out of range.
     pub fn open(database: &Database, config: &Config, clock: Arc<dyn Clock>) -> Result<Self> {
         let lifetimes = Lifetimes::of(config)?;
         let connection = database.connect()?;
@@ -264,8 +264,6 @@ impl Writer<'_> {
         let mut statement = transaction.prepare_cached(tables::INSERT_EVENT)?;
         for StoredEvent { origin, event } in stored {
             let age_s = self.now_us.saturating_sub(event.at_us) / 1_000_000;
-            // A list of strings always has a JSON form.
-            let symbols = serde_json::to_string(&event.symbols).unwrap_or_default();
             statement.execute(params![
                 origin.partition,
                 event.at_us,
@@ -276,7 +274,7 @@ impl Writer<'_> {
                 event.feed_time_ms,
                 event.confirmed_at_us,
                 event.confirmed_feed_time_ms,
-                (!event.symbols.is_empty()).then_some(symbols),
+                row::symbols_text(&event.symbols),
                 event.lost_records,
                 (!event.detail.is_empty()).then_some(&event.detail),
                 origin.offset,

@@ -241,7 +241,7 @@ pub fn a_lower_revision_never_wins(world: &dyn World) -> Result<()> {
     for bars in [vec![third.clone()], vec![second.clone()], vec![third.clone(), second]] {
         store.write(&of_bars(bars))?;
         store.flush()?;
-        assert_eq!(world.reader()?.bars(&all_bars("ORDER"))?, [third.clone()]);
+        assert_eq!(world.reader()?.bars(&all_bars("ORDER"))?, std::slice::from_ref(&third));
     }
     let mut next_generation = bar("ORDER", NOW_MS, 0);
     next_generation.generation = 1;
@@ -262,7 +262,7 @@ pub fn a_repeat_never_hides_its_trade(world: &dyn World) -> Result<()> {
             written(world, &of_trades(vec![judged.clone()]))?;
         }
         let query = all_trades("REPEAT", Tier::Bronze);
-        assert_eq!(world.reader()?.trades(&query)?, [first.clone()]);
+        assert_eq!(world.reader()?.trades(&query)?, std::slice::from_ref(&first));
     }
     Ok(())
 }

@@ -109,7 +109,9 @@ impl Swept {
                 .prepare_cached(&format!("SELECT min({subject}) FROM {table}"))?
                 .query_row([], |row| row.get(0)),
             Some(after) => connection
-                .prepare_cached(&format!("SELECT min({subject}) FROM {table} WHERE {subject} > ?1"))?
+                .prepare_cached(&format!(
+                    "SELECT min({subject}) FROM {table} WHERE {subject} > ?1"
+                ))?
                 .query_row([after], |row| row.get(0)),
         }
         .map(|value| (value != rusqlite::types::Value::Null).then_some(value))

@@ -149,9 +149,9 @@ pub fn refused(connection: &Connection, problem: &rusqlite::Error) -> Error {
     use rusqlite::ErrorCode;
     let file = connection.path().unwrap_or("the embedded store").to_owned();
     match problem.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Unavailable(format!(
-            "{file} is held by another process; it will be tried again"
-        )),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            Error::Unavailable(format!("{file} is held by another process; it will be tried again"))
+        }
         Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => Error::Unavailable(format!(
             "{file}: {problem}; make room on the disk, it will be tried again"
         )),
