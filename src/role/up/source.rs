@@ -122,7 +122,8 @@ impl Feed {
             }
         };
         if let Some(source) = source {
-            config.finnhub.url = start_simulator(source, &config, &parts.handle, parts.shutdown.clone())?;
+            config.finnhub.url =
+                start_simulator(source, &config, &parts.handle, parts.shutdown.clone())?;
         }
         run_producer(FeedRun {
             plan: plan_feed(&config)?,
@@ -175,9 +176,9 @@ fn start_simulator(
     let options = SimulatorOptions::new(source, simulate::keys(config), config.simulator.seed);
     let options = SimulatorOptions { symbols_per_key, ..options };
     let listener = handle.block_on(simulate::listen(LOOPBACK, 0))?;
-    let address = listener.local_addr().map_err(|error| {
-        Error::Unavailable(format!("the simulator's address: {error}"))
-    })?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| Error::Unavailable(format!("the simulator's address: {error}")))?;
     handle.spawn(serve(listener, options, shutdown));
     Ok(format!("ws://{address}"))
 }
