@@ -132,7 +132,8 @@ impl Broker {
     /// Waits until a trades partition goes beyond `seen`, at most `wait`.
     fn wait_beyond(&self, seen: &[i64], wait: Duration) {
         let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = |ends: &mut Ends| ends[Topic::Trades as usize].iter().zip(seen).all(|(e, s)| e <= s);
+        let idle =
+            |ends: &mut Ends| ends[Topic::Trades as usize].iter().zip(seen).all(|(e, s)| e <= s);
         // A poisoned lock means that a writer panicked; its transaction was rolled back.
         drop(self.appended.wait_timeout_while(ends, wait, idle));
     }
@@ -160,7 +161,8 @@ fn lock(database: &Database) -> Result<File> {
         let directory = database.path().parent().unwrap_or(database.path()).display();
         Error::Config(format!("data directory {directory}: {problem}"))
     };
-    let file = File::create(&path).map_err(|error| refuse(&format!("{error}; make it writable")))?;
+    let file =
+        File::create(&path).map_err(|error| refuse(&format!("{error}; make it writable")))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(refuse(

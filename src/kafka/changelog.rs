@@ -38,9 +38,8 @@ pub(super) struct ChangelogReader {
 impl ChangelogReader {
     pub fn new(settings: &Settings) -> Result<Self> {
         let context = PlainContext::new("changelog");
-        let consumer =
-            BaseConsumer::from_config_and_context(&settings.changelog_reader(), context)
-                .map_err(|error| refuse_client(&error))?;
+        let consumer = BaseConsumer::from_config_and_context(&settings.changelog_reader(), context)
+            .map_err(|error| refuse_client(&error))?;
         let consumer = Arc::new(consumer);
         let timeout_ms = u64::from(settings.kafka.transaction_timeout_ms);
         Ok(Self {
@@ -99,12 +98,7 @@ impl ChangelogReader {
     }
 }
 
-fn advance(
-    fetched: Fetched<'_>,
-    end: i64,
-    position: &mut i64,
-    newest: &mut Newest,
-) -> Result<()> {
+fn advance(fetched: Fetched<'_>, end: i64, position: &mut i64, newest: &mut Newest) -> Result<()> {
     match fetched {
         Fetched::Record(record) => {
             if let Some(key) = record.key.filter(|_| record.offset < end) {

@@ -80,9 +80,9 @@ impl Cluster {
     fn missing(&self, names: &[&str]) -> Error {
         let on = &self.bootstrap;
         Error::Config(match names {
-            [name] => format!(
-                "topic '{name}' does not exist on {on}; create it with `ticksmith topics`"
-            ),
+            [name] => {
+                format!("topic '{name}' does not exist on {on}; create it with `ticksmith topics`")
+            }
             _ => format!(
                 "topics '{}' do not exist on {on}; create them with `ticksmith topics`",
                 names.join("', '")
@@ -125,8 +125,7 @@ pub(super) fn unreachable_broker(bootstrap: &str, reason: &str, error: &KafkaErr
 /// Checks once what a session relies on, and returns the partition counts to pin.
 pub(super) fn check_topics(cluster: &Cluster, settings: &Settings) -> Result<PartitionCounts> {
     let counts = cluster.partition_counts(settings, &Topic::ALL)?;
-    let (trades, changelog) =
-        (counts[Topic::Trades as usize], counts[Topic::Changelog as usize]);
+    let (trades, changelog) = (counts[Topic::Trades as usize], counts[Topic::Changelog as usize]);
     if trades != changelog {
         return Err(Error::Config(format!(
             "topic '{}' has {trades} partitions and '{}' has {changelog}; the state of a partition lives in the changelog partition of the same number: bring them to the same count before anything is consumed, or start afresh with new topics and a new kafka.group",

@@ -51,9 +51,9 @@ impl Member {
                 .map_err(|error| refuse_client(&error))?;
         let consumer = Arc::new(consumer);
         let topic = settings.name(Topic::Trades).to_owned();
-        consumer
-            .subscribe(&[&topic])
-            .map_err(|error| Error::Config(format!("topic '{topic}': {error}; mend topics.trades")))?;
+        consumer.subscribe(&[&topic]).map_err(|error| {
+            Error::Config(format!("topic '{topic}': {error}; mend topics.trades"))
+        })?;
         Ok(Self {
             queue: FetchQueue::new(Arc::clone(&consumer)),
             consumer,

@@ -84,7 +84,11 @@ impl Settings {
             client.set(name, value);
         }
         let debugging = self.properties.iter().any(|(name, _)| name == "debug");
-        client.set_log_level(if debugging { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Info });
+        client.set_log_level(if debugging {
+            RDKafkaLogLevel::Debug
+        } else {
+            RDKafkaLogLevel::Info
+        });
         client
     }
 
@@ -206,7 +210,9 @@ pub(super) fn topic_name(topics: &config::Topics, topic: Topic) -> &str {
 pub(super) fn refuse_client(error: &KafkaError) -> Error {
     Error::Config(match error {
         KafkaError::ClientConfig(_, _, name, _) => {
-            format!("kafka: librdkafka does not accept this value of '{name}'; mend kafka.properties")
+            format!(
+                "kafka: librdkafka does not accept this value of '{name}'; mend kafka.properties"
+            )
         }
         other => format!("kafka: no client with these settings: {other}; mend [kafka]"),
     })

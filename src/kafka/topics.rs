@@ -178,9 +178,8 @@ mod tests {
     use super::*;
 
     fn topics() -> Topics {
-        let config: Config = Figment::from(Toml::string(crate::config::DEFAULTS))
-            .extract()
-            .expect("defaults parse");
+        let config: Config =
+            Figment::from(Toml::string(crate::config::DEFAULTS)).extract().expect("defaults parse");
         config.topics
     }
 
@@ -201,8 +200,10 @@ mod tests {
             ("retention.ms".to_owned(), "604800000.0".to_owned()),
         ];
         let differences = differences(&plan, (3, 1), &found);
-        let told: Vec<_> =
-            differences.iter().map(|d| (d.setting.as_str(), d.wanted.as_str(), d.found.as_str())).collect();
+        let told: Vec<_> = differences
+            .iter()
+            .map(|d| (d.setting.as_str(), d.wanted.as_str(), d.found.as_str()))
+            .collect();
         assert_eq!(told, [("partitions", "6", "3"), ("cleanup.policy", "delete", "compact")]);
     }
 }

@@ -98,7 +98,8 @@ impl Writer {
         let outcome = self
             .produce(records)
             .and_then(|()| {
-                let send = || self.producer.send_offsets_to_transaction(offsets, group, CALL_WITHIN);
+                let send =
+                    || self.producer.send_offsets_to_transaction(offsets, group, CALL_WITHIN);
                 self.retrying(self.bound, send)
             })
             .and_then(|()| {
@@ -116,7 +117,8 @@ impl Writer {
     /// Produces and waits for the acknowledgements, without a transaction.
     pub fn write(&self, records: &[OutRecord]) -> Result<()> {
         let failed_before = self.producer.context().failed();
-        let again = |reason: String| Error::Restore(format!("beat not written: {reason}; restoring"));
+        let again =
+            |reason: String| Error::Restore(format!("beat not written: {reason}; restoring"));
         let outcome = self.produce(records).and_then(|()| {
             let flush = || self.producer.flush(CALL_WITHIN);
             self.retrying(self.bound, flush)

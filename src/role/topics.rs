@@ -59,7 +59,9 @@ fn lines(report: &TopicReport) -> Vec<String> {
         TopicState::AsWanted => vec![format!("{name:<20} exists, {partitions} partitions")],
         TopicState::Differs(differences) => differences
             .iter()
-            .map(|d| format!("{name:<20} differs: {} is {}, wanted {}", d.setting, d.found, d.wanted))
+            .map(|d| {
+                format!("{name:<20} differs: {} is {}, wanted {}", d.setting, d.found, d.wanted)
+            })
             .collect(),
     }
 }

@@ -35,7 +35,10 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics {
         "ticksmith_log_fences_total",
         "Sessions that ended because another one took over, or because of a fatal error",
     ),
-    restores: super::counter("ticksmith_log_restores_total", "Partitions rebuilt from the changelog"),
+    restores: super::counter(
+        "ticksmith_log_restores_total",
+        "Partitions rebuilt from the changelog",
+    ),
     restored_keys: super::counter(
         "ticksmith_log_restored_keys_total",
         "Keys handed out while rebuilding partitions",

@@ -152,8 +152,7 @@ impl EmbeddedSession {
                 }
                 let base = broker.end_offset(topic, partition);
                 let place = (topic, partition);
-                let end =
-                    tables::append(&transaction, place, base, records.into_iter(), now_ms)?;
+                let end = tables::append(&transaction, place, base, records.into_iter(), now_ms)?;
                 moved.push((topic, partition, end));
             }
             for (partition, next_offset) in &beat.offsets {
@@ -181,8 +180,8 @@ impl EmbeddedSession {
         *trimmed_us = now_us;
         let before_ms = self.broker.clock.now_us() / 1000 - self.broker.retention_ms;
         let guard = self.broker.database.write_lock();
-        let records = tables::trim(&self.connection, before_ms)
-            .map_err(|error| self.broker.error(&error))?;
+        let records =
+            tables::trim(&self.connection, before_ms).map_err(|error| self.broker.error(&error))?;
         drop(guard);
         if records > 0 {
             telemetry::log::trimmed(records);
@@ -295,10 +294,7 @@ impl Log for EmbeddedSession {
         }
         let began_us = self.broker.clock.monotonic_us();
         self.write(beat)?;
-        telemetry::log::committed(
-            beat.records.len(),
-            self.broker.clock.monotonic_us() - began_us,
-        );
+        telemetry::log::committed(beat.records.len(), self.broker.clock.monotonic_us() - began_us);
         self.trim_now_and_then()
     }
 

@@ -46,21 +46,23 @@ pub(super) fn pin_partition_count(connection: &Connection, count: u32) -> rusqli
         "INSERT OR IGNORE INTO log_settings (name, value) VALUES ('partitions', ?1)",
         [count],
     )?;
-    connection.query_row("SELECT value FROM log_settings WHERE name = 'partitions'", [], |row| {
-        row.get(0)
-    })
+    connection
+        .query_row("SELECT value FROM log_settings WHERE name = 'partitions'", [], |row| row.get(0))
 }
 
 pub(super) fn end(connection: &Connection, topic: Topic, partition: i32) -> rusqlite::Result<i64> {
-    let mut statement = connection.prepare_cached(
-        "SELECT next_offset FROM log_ends WHERE topic = ?1 AND partition = ?2",
-    )?;
+    let mut statement = connection
+        .prepare_cached("SELECT next_offset FROM log_ends WHERE topic = ?1 AND partition = ?2")?;
     let end = statement.query_row(params![topic as i64, partition], |row| row.get(0)).optional()?;
     Ok(end.unwrap_or(0))
 }
 
 /// Oldest offset still stored; the end when there is none.
-pub(super) fn start(connection: &Connection, topic: Topic, partition: i32) -> rusqlite::Result<i64> {
+pub(super) fn start(
+    connection: &Connection,
+    topic: Topic,
+    partition: i32,
+) -> rusqlite::Result<i64> {
     let mut statement = connection.prepare_cached(
         "SELECT min(base_offset) FROM log_chunks WHERE topic = ?1 AND partition = ?2",
     )?;
@@ -82,13 +84,14 @@ pub(super) fn append<'a>(
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     let (mut base, mut count, mut bytes) = (base_offset, 0, Vec::new());
-    let mut write = |base: &mut i64, count: &mut i64, bytes: &mut Vec<u8>| -> rusqlite::Result<()> {
-        insert.execute(params![topic as i64, partition, *base, *count, now_ms, &*bytes])?;
-        *base += *count;
-        *count = 0;
-        bytes.clear();
-        Ok(())
-    };
+    let mut write =
+        |base: &mut i64, count: &mut i64, bytes: &mut Vec<u8>| -> rusqlite::Result<()> {
+            insert.execute(params![topic as i64, partition, *base, *count, now_ms, &*bytes])?;
+            *base += *count;
+            *count = 0;
+            bytes.clear();
+            Ok(())
+        };
     for record in records {
         chunk::append(&mut bytes, record);
         count += 1;
@@ -237,6 +240,8 @@ pub(super) fn trim(connection: &Connection, before_ms: i64) -> rusqlite::Result<
          RETURNING record_count",
     )?;
     let counts = statement
-        .query_map(params![before_ms, TRIM_CHUNKS, Topic::Trades as i64], |row| row.get::<_, i64>(0))?;
+        .query_map(params![before_ms, TRIM_CHUNKS, Topic::Trades as i64], |row| {
+            row.get::<_, i64>(0)
+        })?;
     counts.sum::<rusqlite::Result<i64>>().map(|records| records as u64)
 }
