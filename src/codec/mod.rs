@@ -4,3 +4,5 @@
 pub mod avro;
 pub mod csv;
 pub mod finnhub;
+pub mod row;
+pub mod trades_csv;

@@ -5,6 +5,7 @@
 
 mod environment;
 mod layers;
+mod lifetimes;
 mod load;
 mod origin;
 mod problem;
@@ -14,6 +15,7 @@ mod validate;
 mod validate_stream;
 
 pub use environment::Environment;
+pub use lifetimes::Lifetimes;
 pub use load::RawConfig;
 pub use origin::{Origin, Origins};
 pub use render::{to_json, to_markdown, to_toml};

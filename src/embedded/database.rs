@@ -38,6 +38,11 @@ impl Database {
         Ok(database)
     }
 
+    /// Whether `directory` holds a file of ours: commands that only read must not make one.
+    pub fn exists(directory: &Path) -> bool {
+        directory.join(FILE_NAME).is_file()
+    }
+
     /// A connection of one's own. Write only while holding `write_lock`.
     pub fn connect(&self) -> Result<Connection> {
         let open = || -> rusqlite::Result<Connection> {

@@ -17,6 +17,7 @@ mod stream_page;
 pub use api::{ApiContext, dashboard_router};
 pub use health::{Readiness, health_router, serve_health};
 pub use live_hub::LiveHub;
+pub use rows::{BarRow, TradeRow};
 pub use server::Server;
 pub use state::{FeedView, Rates, StateView};
 pub use stream_page::StreamBoard;

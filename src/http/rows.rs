@@ -7,7 +7,7 @@ use crate::model::{Bar, ExclusionReason, Judged, Session};
 
 /// One row of a gold table.
 #[derive(Debug, Clone)]
-pub(super) struct BarRow(pub Bar);
+pub struct BarRow(pub Bar);
 
 impl Serialize for BarRow {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -51,7 +51,7 @@ impl Serialize for BarRow {
 
 /// One row of a trades table.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub(super) struct TradeRow {
+pub struct TradeRow {
     pub symbol: String,
     pub ts: i64,
     /// Microseconds since the epoch: below 2⁵³, so a page's numbers hold it exactly.

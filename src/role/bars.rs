@@ -1,11 +1,22 @@
 //! `ticksmith bars`: print the bars of a symbol.
 
+use super::range_query::{self, Format, RangeArgs};
+use crate::codec::csv;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::http::BarRow;
+use crate::model::{Bar, Interval, PricePoint};
+use crate::port::BarQuery;
 
 /// Arguments of the command; each that stands for a configuration key overrides it in `apply`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(flatten)]
+    range: RangeArgs,
+    /// Bar length, one of the configured intervals
+    #[arg(long, value_name = "INTERVAL", default_value = "5m", value_parser = Interval::parse)]
+    interval: Interval,
+}
 
 impl Args {
     /// Puts the flags that were given over the configuration.
@@ -13,6 +24,63 @@ impl Args {
 }
 
 /// Runs the command to its end.
-pub fn run(_args: Args, _config: Config) -> Result<()> {
-    Err(Error::Bug("not wired yet".into()))
+///
+/// # Errors
+/// `Config` for an unknown symbol or interval, `Unavailable` when the store is absent.
+pub fn run(args: Args, config: Config) -> Result<()> {
+    let (from_ms, to_ms) = args.range.range_ms()?;
+    let reader = args.range.open(&config)?;
+    let bars = reader.bars(&BarQuery {
+        symbol: args.range.symbol.clone(),
+        interval: args.interval,
+        from_ms,
+        to_ms,
+        limit: args.range.limit_rows(),
+    })?;
+    if bars.is_empty() {
+        args.range.nothing_found("bars", reader.as_ref())?;
+    }
+    range_query::print(&printed(&bars, args.range.format)?)
+}
+
+fn printed(bars: &[Bar], format: Format) -> Result<Vec<u8>> {
+    match format {
+        Format::Table => Ok(table(bars).into_bytes()),
+        Format::Json => range_query::json_lines(bars.iter().cloned().map(BarRow)),
+        Format::Csv => {
+            let mut text = Vec::new();
+            csv::write_bars(bars, &mut text).map_err(|error| Error::Bug(error.to_string()))?;
+            Ok(text)
+        }
+    }
+}
+
+fn table(bars: &[Bar]) -> String {
+    const HEADER: [&str; 11] = [
+        "start", "open", "high", "low", "close", "volume", "count", "vwap", "coverage", "verdict",
+        "state",
+    ];
+    let right: Vec<bool> = (0..HEADER.len()).map(|column| (1..=8).contains(&column)).collect();
+    let price = |point: Option<PricePoint>| text_or_dash(point.map(|point| point.price));
+    let cells = |bar: &Bar| {
+        vec![
+            range_query::time_text(bar.window.start_ms),
+            price(bar.open),
+            price(bar.high),
+            price(bar.low),
+            price(bar.close),
+            bar.volume.to_string(),
+            bar.trade_count.to_string(),
+            text_or_dash(bar.vwap.map(|vwap| format!("{vwap:.4}"))),
+            text_or_dash(bar.coverage.map(|coverage| format!("{:.1} %", coverage * 100.0))),
+            bar.verdict.as_str().to_owned(),
+            bar.state.as_str().to_owned(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = bars.iter().map(cells).collect();
+    range_query::table(&HEADER, &right, &rows)
+}
+
+fn text_or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }

@@ -4,6 +4,7 @@ pub mod bars;
 pub mod cassandra_init;
 pub mod config;
 pub mod producer;
+mod range_query;
 pub mod simulate;
 pub mod stream;
 pub mod topics;

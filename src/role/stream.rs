@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::runtime::{Builder, Runtime};
 
+use crate::cassandra::{CassandraStore, Connection};
 use crate::config::{Config, StoreKind};
 use crate::error::{Error, Result};
 use crate::http::{Server, StreamBoard};
@@ -68,9 +69,12 @@ pub fn run(args: Args, config: Config) -> Result<()> {
     Ok(())
 }
 
-fn open_store(config: &Config, _clock: &Arc<dyn Clock>) -> Result<Option<Box<dyn Store>>> {
+fn open_store(config: &Config, clock: &Arc<dyn Clock>) -> Result<Option<Box<dyn Store>>> {
     match config.stream.store {
-        StoreKind::Cassandra => Ok(None),
+        StoreKind::Cassandra => {
+            let connection = Connection::open(&config.cassandra)?;
+            Ok(Some(Box::new(CassandraStore::open(&connection, config, clock.clone())?)))
+        }
         StoreKind::None => Ok(None),
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod feed;
 pub mod log;
+pub mod store;
 pub mod stream;
 
 mod logging;

@@ -1,0 +1,276 @@
+//! Batches on their way to the cluster. A batch that waits for its turn takes up later rows of the
+//! same table and partition: an idle cluster gets rows at once, a busy one gets larger batches,
+//! which cost it a quarter. What is not acknowledged stays here.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use rustc_hash::FxHashMap;
+use tokio::sync::Notify;
+
+use super::cells::Rows;
+use crate::error::{Error, Result};
+
+/// Encoded rows that may wait or be in flight before `write` blocks: half a second of 100,000
+/// rows/s.
+const OUTSTANDING_MAX_BYTES: usize = 12 << 20;
+
+/// One table and one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PartitionId {
+    /// Index of the insert.
+    pub insert: usize,
+    /// Number of the symbol, or of the log's partition.
+    pub subject: u32,
+    pub bucket: i32,
+}
+
+/// Rows of one partition.
+#[derive(Debug)]
+pub struct Group {
+    pub partition: PartitionId,
+    pub rows: Rows,
+}
+
+/// Bounds of one batch.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchBounds {
+    pub rows: usize,
+    pub bytes: usize,
+}
+
+impl BatchBounds {
+    /// Whether a batch of `rows` takes `more` as well.
+    pub fn admit(&self, rows: &Rows, more_rows: usize, more_bytes: usize) -> bool {
+        rows.len() + more_rows <= self.rows && rows.size_bytes() + more_bytes <= self.bytes
+    }
+}
+
+#[derive(Default)]
+struct State {
+    /// Refused for the time being: they go first.
+    again: Vec<Group>,
+    waiting: VecDeque<Group>,
+    /// Number of groups ever taken from the front of `waiting`: makes positions absolute.
+    taken: usize,
+    /// Absolute position of the group that still takes rows of its partition.
+    open: FxHashMap<PartitionId, usize>,
+    outstanding_bytes: usize,
+    in_flight: usize,
+    failure: Option<Error>,
+    closed: bool,
+}
+
+impl State {
+    fn is_idle(&self) -> bool {
+        self.in_flight == 0 && self.waiting.is_empty() && self.again.is_empty()
+    }
+
+    fn take(&mut self) -> Option<Group> {
+        if let Some(group) = self.again.pop() {
+            return Some(group);
+        }
+        let group = self.waiting.pop_front()?;
+        self.taken += 1;
+        if self.waiting.is_empty() {
+            self.open.clear();
+        }
+        Some(group)
+    }
+
+    fn add(&mut self, group: Group, bounds: BatchBounds) {
+        self.outstanding_bytes += group.rows.size_bytes();
+        let open = self.open.get(&group.partition).and_then(|at| at.checked_sub(self.taken));
+        let waiting = open.and_then(|index| self.waiting.get_mut(index));
+        match waiting {
+            Some(waiting)
+                if bounds.admit(&waiting.rows, group.rows.len(), group.rows.size_bytes()) =>
+            {
+                waiting.rows.append(&group.rows);
+            }
+            _ => {
+                self.open.insert(group.partition, self.taken + self.waiting.len());
+                self.waiting.push_back(group);
+            }
+        }
+    }
+}
+
+/// Shared by the caller's thread and the senders.
+pub struct Queue {
+    state: Mutex<State>,
+    /// Wakes senders: there may be work.
+    work: Notify,
+    /// Wakes the caller: something was acknowledged or failed.
+    progress: Condvar,
+    bounds: BatchBounds,
+}
+
+impl Queue {
+    pub fn new(bounds: BatchBounds) -> Self {
+        Self { state: Mutex::default(), work: Notify::new(), progress: Condvar::new(), bounds }
+    }
+
+    pub fn bounds(&self) -> BatchBounds {
+        self.bounds
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code panics half-way through a change of the state.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets senders try again after a transient failure; a permanent one is returned each time.
+    pub fn resume(&self) -> Result<()> {
+        let mut state = self.lock();
+        match state.failure.take() {
+            None => return Ok(()),
+            Some(Error::Unavailable(_)) => {}
+            Some(permanent) => {
+                state.failure = Some(permanent.clone());
+                return Err(permanent);
+            }
+        }
+        drop(state);
+        self.work.notify_waiters();
+        Ok(())
+    }
+
+    /// Waits for room, or returns the failure met meanwhile.
+    pub fn await_room(&self) -> Result<()> {
+        self.await_state(|state| state.outstanding_bytes <= OUTSTANDING_MAX_BYTES)
+    }
+
+    /// Waits until everything is acknowledged, or returns the failure met meanwhile.
+    pub fn await_idle(&self) -> Result<()> {
+        self.await_state(State::is_idle)
+    }
+
+    fn await_state(&self, done: impl Fn(&State) -> bool) -> Result<()> {
+        let mut state = self.lock();
+        loop {
+            if let Some(failure) = &state.failure {
+                return Err(failure.clone());
+            }
+            if done(&state) {
+                return Ok(());
+            }
+            state = self.progress.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Takes rows over. `groups` is left empty.
+    pub fn add(&self, groups: &mut Vec<Group>) {
+        let mut state = self.lock();
+        for group in groups.drain(..) {
+            state.add(group, self.bounds);
+        }
+        drop(state);
+        self.work.notify_waiters();
+    }
+
+    /// The next batch to send; waits for one. `None`: the store was closed.
+    pub async fn next(&self) -> Option<Group> {
+        loop {
+            let work = self.work.notified();
+            tokio::pin!(work);
+            // From here on no wake-up is missed.
+            work.as_mut().enable();
+            {
+                let mut state = self.lock();
+                if state.closed {
+                    return None;
+                }
+                if state.failure.is_none()
+                    && let Some(group) = state.take()
+                {
+                    state.in_flight += 1;
+                    return Some(group);
+                }
+            }
+            work.await;
+        }
+    }
+
+    /// `group` was acknowledged.
+    pub fn acknowledged(&self, group: &Group) {
+        let mut state = self.lock();
+        state.in_flight -= 1;
+        state.outstanding_bytes -= group.rows.size_bytes();
+        drop(state);
+        self.progress.notify_all();
+    }
+
+    /// `group` was not acknowledged: it is kept, and nothing is sent until `resume`.
+    pub fn failed(&self, group: Group, failure: Error) {
+        let mut state = self.lock();
+        state.in_flight -= 1;
+        state.again.push(group);
+        let permanent = !matches!(failure, Error::Unavailable(_));
+        if permanent || state.failure.is_none() {
+            state.failure = Some(failure);
+        }
+        drop(state);
+        self.progress.notify_all();
+    }
+
+    /// Ends the senders; what they have not sent is dropped.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.work.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: BatchBounds = BatchBounds { rows: 3, bytes: 1_000 };
+
+    fn group(subject: u32, rows: usize) -> Group {
+        let mut group = Group {
+            partition: PartitionId { insert: 0, subject, bucket: 0 },
+            rows: Rows::default(),
+        };
+        (0..rows).for_each(|_| group.rows.push(b"head", b"tail"));
+        group
+    }
+
+    fn taken(state: &mut State) -> Vec<(u32, usize)> {
+        std::iter::from_fn(|| state.take())
+            .map(|group| (group.partition.subject, group.rows.len()))
+            .collect()
+    }
+
+    #[test]
+    fn waiting_rows_of_a_partition_share_a_batch_up_to_its_bounds() {
+        let mut state = State::default();
+        for (subject, rows) in [(1, 1), (2, 2), (1, 2), (1, 1), (2, 2)] {
+            state.add(group(subject, rows), BOUNDS);
+        }
+        assert_eq!(taken(&mut state), [(1, 3), (2, 2), (1, 1), (2, 2)]);
+        state.add(group(1, 1), BOUNDS);
+        assert_eq!(taken(&mut state), [(1, 1)]);
+    }
+
+    #[test]
+    fn what_failed_is_kept_and_goes_first_after_a_resume() {
+        let queue = Queue::new(BOUNDS);
+        queue.add(&mut vec![group(1, 1), group(2, 1)]);
+        let first = queue.lock().take().expect("a group");
+        queue.lock().in_flight += 1;
+        queue.failed(first, Error::Unavailable("away".into()));
+        assert_eq!(queue.await_idle(), Err(Error::Unavailable("away".into())));
+        assert_eq!(queue.resume(), Ok(()));
+        assert_eq!(taken(&mut queue.lock()), [(1, 1), (2, 1)]);
+    }
+
+    #[test]
+    fn a_permanent_failure_stays() {
+        let queue = Queue::new(BOUNDS);
+        queue.lock().in_flight += 1;
+        queue.failed(group(1, 1), Error::Config("no table".into()));
+        assert!(queue.resume().is_err());
+        assert!(queue.await_room().is_err());
+    }
+}
