@@ -175,13 +175,7 @@ mod tests {
     use super::*;
 
     fn topics() -> Topics {
-<<<<<<< HEAD
         Config::defaults().topics
-=======
-        let config: Config =
-            Figment::from(Toml::string(crate::config::DEFAULTS)).extract().expect("defaults parse");
-        config.topics
->>>>>>> log
     }
 
     #[test]
