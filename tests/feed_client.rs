@@ -1,5 +1,5 @@
-//! The feed's client against the simulator (and against a few sockets that misbehave in other ways),
-//! over real WebSockets.
+//! The feed's client against the simulator, and against a few sockets that misbehave in other
+//! ways, over real WebSockets.
 
 use std::sync::Arc;
 use std::time::Duration;

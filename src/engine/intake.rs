@@ -1,6 +1,6 @@
 //! From frames to numbered trades and feed events of one connection: identity is given here, at the
-//! socket, and what the feed repeats is taken out here, because nothing later can tell a repeat from
-//! two equal trades. `producer` runs it live, `verify` offline.
+//! socket, and what the feed repeats is taken out here, because nothing later can tell a repeat
+//! from two equal trades. `producer` runs it live, `verify` offline.
 
 use crate::model::{
     Arrival, Element, FeedEvent, FeedEventKind, FeedTrade, Frame, MalformedElement, RejectReason,

@@ -1,5 +1,5 @@
-//! `ticksmith producer`: read the Finnhub feed and write its trades to Kafka. `up` runs the same feed
-//! into its own log.
+//! `ticksmith producer`: read the Finnhub feed and write its trades to Kafka. `up` runs the same
+//! feed into its own log.
 
 mod desk;
 mod plan;

@@ -37,10 +37,34 @@ pub struct Args {
     speed: Speed,
     /// What goes wrong
     #[arg(long, value_name = "FAULT")]
-    fault: Option<Fault>,
+    fault: Option<FaultName>,
     /// End when the recording is over, instead of keeping the sockets open with pings
     #[arg(long, requires = "frames")]
     exit_at_end: bool,
+}
+
+/// The faults as the command line spells them.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum FaultName {
+    /// Drop each connection after a while
+    Drop,
+    /// Keep each connection open, but send nothing any more after a while
+    Silent,
+    /// Send a malformed frame now and then
+    Malformed,
+    /// Send a frame of three or more elements three times now and then
+    Repeat3,
+}
+
+impl From<FaultName> for Fault {
+    fn from(name: FaultName) -> Self {
+        match name {
+            FaultName::Drop => Self::Drop,
+            FaultName::Silent => Self::Silent,
+            FaultName::Malformed => Self::Malformed,
+            FaultName::Repeat3 => Self::Repeat3,
+        }
+    }
 }
 
 impl Args {
@@ -60,7 +84,7 @@ impl Args {
 pub fn run(args: Args, config: Config) -> Result<()> {
     let source = source(&args, &config)?;
     let keys = keys(&config);
-    let fault = args.fault;
+    let fault = args.fault.map(Fault::from);
     let options =
         SimulatorOptions { fault, ..SimulatorOptions::new(source, keys, config.simulator.seed) };
     let shutdown = Shutdown::on_signals()?;

@@ -1,4 +1,5 @@
-//! What happens between the feed's socket and the log: one function per event, which counts and logs.
+//! What happens between the feed's socket and the log: one function per event, which counts and
+//! logs.
 
 use std::sync::LazyLock;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Where to connect and with what: the address without and with the key, and which key carries which
-//! symbols. The key is put into the request here and nowhere else.
+//! Where to connect and with what: the address without and with the key, and which key carries
+//! which symbols. The key is put into the request here and nowhere else.
 
 use tokio_tungstenite::tungstenite::http::Uri;
 

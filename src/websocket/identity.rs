@@ -1,5 +1,5 @@
-//! Ids of connections: they name a connection for good, in the order in which they were made, and two
-//! producers that connect in the same microsecond do not share one.
+//! Ids of connections: they name a connection for good, in the order in which they were made, and
+//! two producers that connect in the same microsecond do not share one.
 
 use std::sync::Mutex;
 

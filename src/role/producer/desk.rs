@@ -1,6 +1,6 @@
 //! The desk between the sockets and the log: numbers what arrives, encodes it and publishes it, in
-//! order, on one thread. While the log is slow the desk is, then its queue is full, then the sockets
-//! are not read: nothing is lost in between and nothing grows.
+//! order, on one thread. While the log is slow the desk is, then its queue is full, then the
+//! sockets are not read: nothing is lost in between and nothing grows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -252,7 +252,7 @@ impl Progress {
         let (trades, frames) = (rate("trades"), rate("frames"));
         let total = |kind| count(&self.totals, kind);
         feed::progress(&format!(
-            "{trades:.1} trades/s in {frames:.1} frames/s; {queued} frames queued; since the start: \
+            "{trades:.1} trades/s in {frames:.1} frames/s; {queued} frames queued; since start: \
              {acknowledged} records acknowledged, {} trades, {} repeated frames dropped, {} second \
              encodings dropped, {} malformed",
             total("trades"),

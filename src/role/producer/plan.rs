@@ -26,7 +26,8 @@ pub fn plan_feed(config: &Config) -> Result<FeedPlan> {
     }
     if keys.is_empty() {
         return Err(Error::Config(format!(
-            "no key for {}: set FINNHUB_API_KEY, or run `make simulate` and give --url ws://localhost:{}",
+            "no key for {}: set FINNHUB_API_KEY, or run `make simulate` and give --url \
+             ws://localhost:{}",
             address.shown(),
             config.simulator.port
         )));

@@ -3,15 +3,15 @@
 use std::time::{Duration, Instant};
 
 /// A fault of every connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Drop each connection after a while
+    /// Each connection is dropped after a while.
     Drop,
-    /// Keep each connection open, but send nothing any more after a while
+    /// Each connection stays open, but carries nothing any more after a while.
     Silent,
-    /// Send a malformed frame now and then
+    /// A malformed frame comes now and then.
     Malformed,
-    /// Send a frame of three or more elements three times now and then
+    /// A frame of three or more elements comes three times now and then.
     Repeat3,
 }
 
@@ -35,7 +35,7 @@ impl Default for FaultTiming {
 /// Broken in the ways that peers have seen: cut off, of another type, without data, without a time,
 /// with text for a price.
 const MALFORMED: [&str; 5] = [
-    r#"{"data":[{"c":["1","24","12","p":146.76,"s":"AAPL","t":1628238530221,"v":43},"type":"trade"}"#,
+    r#"{"data":[{"c":["1","24","12","p":146.7,"s":"AAPL","t":1628238530221,"v":4},"type":"trade"}"#,
     r#"{"data":[{"c":["1"],"p":146.76,"s":"AAPL","t":1628238530221,"v":43}],"type":"message"}"#,
     r#"{"dta":[{"c":["1"],"p":146.76,"s":"AAPL","t":1628238530221,"v":43}],"type":"trade"}"#,
     r#"{"data":[{"p":1500,"s":"OANDA:USD_KRW","v":1}],"type":"trade"}"#,

@@ -2,10 +2,10 @@
 //! odd lots, sale conditions, disorder and lateness. Pure and seeded: the same calls give the same
 //! trades.
 //!
-//! The sum over all active symbols is `rate` trades a second at every hour. The day's shape shows in
-//! how that sum is shared (stocks are busy when New York is, crypto always trades) and in the sizes
-//! of stock trades, so a demo is never dead: outside New York's hours stocks trade a little, as
-//! extended-hours trades, on weekends and holidays too, which no real tape would have.
+//! The sum over all active symbols is `rate` trades a second at every hour. The day's shape shows
+//! in how that sum is shared (stocks are busy when New York is, crypto always trades) and in the
+//! sizes of stock trades, so a demo is never dead: outside New York's hours stocks trade a little,
+//! as extended-hours trades, on weekends and holidays too, which no real tape would have.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

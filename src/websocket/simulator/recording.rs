@@ -1,5 +1,5 @@
-//! Recorded frames from a file, one a line, plain or gzip, read as they are sent: a recording may be
-//! larger than memory.
+//! Recorded frames from a file, one a line, plain or gzip, read as they are sent: a recording may
+//! be larger than memory.
 
 use std::collections::BTreeSet;
 use std::fs::File;

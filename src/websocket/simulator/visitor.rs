@@ -1,4 +1,5 @@
-//! One client of the simulator: let in by its key, told what it may not have, served what it asked for.
+//! One client of the simulator: let in by its key, told what it may not have, served what it asked
+//! for.
 
 use std::sync::Arc;
 
