@@ -194,3 +194,20 @@ pub(super) fn describe(code: RDKafkaRespErr) -> String {
     let text = unsafe { CStr::from_ptr(rdkafka::bindings::rd_kafka_err2str(code)) };
     text.to_string_lossy().into_owned()
 }
+
+/// Whether the client has a member id, so that the broker can tell a commit of this member from one of
+/// nobody in particular.
+pub(super) fn is_member<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> bool {
+    let client = consumer.client().native_ptr();
+    // SAFETY: the handle is valid while `consumer` is borrowed; the text is ours, NUL-terminated, and
+    // freed once after it was looked at.
+    unsafe {
+        let member_id = rdkafka::bindings::rd_kafka_memberid(client);
+        if member_id.is_null() {
+            return false;
+        }
+        let known = !CStr::from_ptr(member_id).is_empty();
+        rdkafka::bindings::rd_kafka_mem_free(client, member_id.cast());
+        known
+    }
+}

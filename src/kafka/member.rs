@@ -11,7 +11,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::cluster::ASK_WITHIN;
-use super::context::{MemberContext, describe};
+use super::context::{MemberContext, describe, is_member};
 use super::fetch::{FetchQueue, Fetched};
 use super::settings::{Settings, refuse_client};
 use crate::error::{Error, Result};
@@ -42,6 +42,8 @@ pub(super) struct Member {
     owned: BTreeMap<i32, Position>,
     /// librdkafka was told the assignment, so it fetches.
     fetching: bool,
+    /// Member id and generation under which the partitions are owned.
+    membership: Option<ConsumerGroupMetadata>,
 }
 
 impl Member {
@@ -61,6 +63,7 @@ impl Member {
             bootstrap: settings.kafka.bootstrap.clone(),
             owned: BTreeMap::new(),
             fetching: false,
+            membership: None,
         })
     }
 
@@ -82,11 +85,23 @@ impl Member {
         };
         self.owned = assignment.iter().map(|p| (*p, Position::Unknown)).collect();
         self.fetching = false;
+        self.membership = self.capture_membership();
         if assignment.is_empty() {
             self.start_fetching()?;
         }
         telemetry::log::rebalanced(&assignment);
         Ok(Some(assignment))
+    }
+
+    /// Taken once per assignment and used for all its commits, not asked for at each commit: a member
+    /// that was thrown out loses its id in the background, and a transactional commit without an id is
+    /// taken by the broker from anybody. With the id and generation of the assignment it is refused.
+    ///
+    /// The id is looked at after it was captured. It can vanish in between, never come back: librdkafka
+    /// does not join anew before this assignment was answered.
+    fn capture_membership(&self) -> Option<ConsumerGroupMetadata> {
+        let metadata = self.consumer.group_metadata();
+        metadata.filter(|_| is_member(&self.consumer))
     }
 
     fn judge(&self, error: &KafkaError) -> Result<()> {
@@ -260,9 +275,12 @@ impl Member {
         }
     }
 
-    pub fn group_metadata(&self) -> Result<ConsumerGroupMetadata> {
-        let metadata = self.consumer.group_metadata();
-        metadata.ok_or_else(|| Error::Bug("a group member without group metadata".into()))
+    /// # Errors
+    /// `Restore` when the member was thrown out before it could take up its assignment.
+    pub fn membership(&self) -> Result<&ConsumerGroupMetadata> {
+        self.membership
+            .as_ref()
+            .ok_or_else(|| Error::Restore("no longer a member of the group; restoring".into()))
     }
 
     /// Commits outside of a transaction (at least once).

@@ -176,7 +176,7 @@ impl Log for KafkaSession {
             return Err(Error::Rejoin("this session was closed".into()));
         };
         if self.writer.is_transactional() {
-            self.writer.commit(&beat.records, &offsets, &member.group_metadata()?)?;
+            self.writer.commit(&beat.records, &offsets, member.membership()?)?;
         } else {
             self.writer.write(&beat.records)?;
             member.commit_offsets(&offsets)?;

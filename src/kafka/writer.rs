@@ -84,8 +84,8 @@ impl Writer {
         )
     }
 
-    /// See `Log::commit`. `group` is the membership as of now: a member that lost its partitions
-    /// is refused by the broker because its generation is over.
+    /// See `Log::commit`. `group` is the membership of the assignment: a member that lost its
+    /// partitions is refused by the broker because its generation is over.
     pub fn commit(
         &self,
         records: &[OutRecord],

@@ -1,0 +1,3 @@
+//! Suites that hold every adapter of a port to the same promises.
+
+pub mod log;
