@@ -12,8 +12,8 @@ use devtools::Page;
 use process::Up;
 
 const DARK: &str = "localStorage.setItem('theme', 'dark'); location.reload()";
-/// Pixels of the chart that have the colour of rising or falling candles, opaque as bodies and wicks
-/// are; volume columns are translucent and do not count.
+/// Pixels of the chart that have the colour of rising or falling candles, opaque as bodies and
+/// wicks are; volume columns are translucent and do not count.
 const CANDLE_PIXELS: &str = "(() => {
   const style = getComputedStyle(document.documentElement);
   const colours = ['--up', '--down'].map((name) => {
@@ -25,7 +25,8 @@ const CANDLE_PIXELS: &str = "(() => {
     if (canvas.width < 200 || canvas.height < 100) continue;
     const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
     for (let i = 0; i < data.length; i += 4) {
-      if (colours.some(([r, g, b]) => data[i] === r && data[i + 1] === g && data[i + 2] === b && data[i + 3] === 255)) pixels += 1;
+      const is = ([r, g, b]) => data[i] === r && data[i + 1] === g && data[i + 2] === b;
+      if (data[i + 3] === 255 && colours.some(is)) pixels += 1;
     }
   }
   return pixels;

@@ -1,7 +1,6 @@
-//! `ticksmith up`: everything in one process: feed, log, engine, store and dashboard; no server needed.
-//!
-//! The parts are the very ones that `producer`, `stream` and `simulate` are made of; here a file takes
-//! the place of Kafka and Cassandra.
+//! `ticksmith up`: everything in one process: feed, log, engine, store and dashboard; no server
+//! needed. The parts are the very ones that `producer`, `stream` and `simulate` are made of; here a
+//! file takes the place of Kafka and Cassandra.
 
 mod data_directory;
 mod history;
@@ -120,7 +119,8 @@ pub fn run(args: Args, mut config: Config) -> Result<()> {
     let data = DataDirectory::open(&config.embedded.data)?;
     let stop = Shutdown::on_signals()?;
     let progress = Progress::new(server.url(), feed.describe(&config), data.describe());
-    let running = Running::start(&config, server, feed, &data, stop.clone())?;
+    let shared = Shared::open(&config, &data, stop.clone())?;
+    let running = Running::start(&config, server, feed, shared)?;
     progress.begin();
     if let Some(run_for) = args.run_for {
         stop.request_after(run_for);
@@ -132,69 +132,99 @@ pub fn run(args: Args, mut config: Config) -> Result<()> {
     ended
 }
 
+/// What the parts share.
+struct Shared {
+    clock: Arc<dyn Clock>,
+    avro: Arc<Avro>,
+    hub: Arc<LiveHub>,
+    broker: Arc<Broker>,
+    database: Database,
+    reader: Arc<EmbeddedReader>,
+    runtime: Runtime,
+    stop: Shutdown,
+    /// Asked when the feed is done: the stream and the pages end.
+    drained: Shutdown,
+}
+
+impl Shared {
+    fn open(config: &Config, data: &DataDirectory, stop: Shutdown) -> Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let database = Database::open(data.path())?;
+        let hours = config.embedded.log_retention_hours;
+        Ok(Self {
+            avro: Arc::new(Avro::single_object()),
+            hub: Arc::new(LiveHub::new(clock.clone())),
+            broker: Broker::open(&database, config.topics.partitions, hours, clock.clone())?,
+            reader: Arc::new(EmbeddedReader::open(&database)?),
+            runtime: tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .max_blocking_threads(4)
+                .thread_name("http")
+                .enable_all()
+                .build()
+                .map_err(no_thread)?,
+            drained: Shutdown::default(),
+            database,
+            clock,
+            stop,
+        })
+    }
+
+    fn start_pages(&self, config: &Config, server: Server) -> Result<()> {
+        let intervals = wiring::intervals(config)?;
+        let context = ApiContext::new(self.reader.clone(), self.hub.clone(), &intervals);
+        let router = dashboard_router(context, self.hub.readiness());
+        let drained = self.drained.clone();
+        self.runtime.spawn(server.serve(router, async move { drained.requested().await }));
+        Ok(())
+    }
+
+    fn start_stream(&self, config: &Config) -> Result<JoinHandle<Result<BeatReport>>> {
+        let store = EmbeddedStore::open(&self.database, config, self.clock.clone())?;
+        let schedule = wiring::schedule(config);
+        let parts = Parts {
+            log_factory: self.broker.factory(&config.kafka.group),
+            store: Some(Box::new(store)),
+            live: self.hub.clone(),
+            avro: self.avro.clone(),
+            rules: wiring::rules(config)?,
+            clock: self.clock.clone(),
+            schedule: Schedule { drain_deadline_ms: LAST_BEAT_WITHIN_MS, ..schedule },
+            trades_topic: config.topics.trades.clone(),
+        };
+        let drained = self.drained.clone();
+        spawn("stream", &self.stop, move || pipeline::run(parts, drained))
+    }
+
+    fn start_feed(&self, config: &Config, feed: Feed) -> Result<JoinHandle<Result<()>>> {
+        let publisher = self.broker.publisher()?;
+        let (avro, clock, reader) = (self.avro.clone(), self.clock.clone(), self.reader.clone());
+        let (handle, shutdown) = (self.runtime.handle().clone(), self.stop.clone());
+        let config = config.clone();
+        spawn("feed", &self.stop, move || {
+            let config = &config;
+            feed.run(FeedParts { config, publisher, avro, clock, shutdown, reader, handle })
+        })
+    }
+}
+
 /// The parts at work.
 struct Running {
     hub: Arc<LiveHub>,
     runtime: Runtime,
     feed: JoinHandle<Result<()>>,
     stream: JoinHandle<Result<BeatReport>>,
-    /// Asked when the feed is done: the stream and the pages end.
     drained: Shutdown,
 }
 
 impl Running {
-    fn start(
-        config: &Config,
-        server: Server,
-        feed: Feed,
-        data: &DataDirectory,
-        stop: Shutdown,
-    ) -> Result<Self> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let avro = Arc::new(Avro::single_object());
-        let hub = Arc::new(LiveHub::new(clock.clone()));
-        hub.set_source(feed.source());
-        let database = Database::open(data.path())?;
-        let hours = config.embedded.log_retention_hours;
-        let broker = Broker::open(&database, config.topics.partitions, hours, clock.clone())?;
-        let store = EmbeddedStore::open(&database, config, clock.clone())?;
-        let reader = Arc::new(EmbeddedReader::open(&database)?);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .max_blocking_threads(4)
-            .thread_name("http")
-            .enable_all()
-            .build()
-            .map_err(no_thread)?;
-
-        let context = ApiContext::new(reader.clone(), hub.clone(), &wiring::intervals(config)?);
-        let router = dashboard_router(context, hub.readiness());
-        let drained = Shutdown::default();
-        let pages_end = drained.clone();
-        runtime.spawn(server.serve(router, async move { pages_end.requested().await }));
-
-        let publisher = broker.publisher()?;
-        let parts = Parts {
-            log_factory: broker.factory(&config.kafka.group),
-            store: Some(Box::new(store)),
-            live: hub.clone(),
-            avro: avro.clone(),
-            rules: wiring::rules(config)?,
-            clock: clock.clone(),
-            schedule: Schedule {
-                drain_deadline_ms: LAST_BEAT_WITHIN_MS,
-                ..wiring::schedule(config)
-            },
-            trades_topic: config.topics.trades.clone(),
-        };
-        let stream_ends = drained.clone();
-        let stream = spawn("stream", &stop, move || pipeline::run(parts, stream_ends))?;
-        let handle = runtime.handle().clone();
-        let (config, stop_feed) = (config.clone(), stop.clone());
-        let feed = spawn("feed", &stop, move || {
-            let (config, shutdown) = (&config, stop_feed);
-            feed.run(FeedParts { config, publisher, avro, clock, shutdown, reader, handle })
-        })?;
+    fn start(config: &Config, server: Server, feed: Feed, shared: Shared) -> Result<Self> {
+        shared.hub.set_source(feed.source());
+        // The store's tables come first: the pages and the feed read them.
+        let stream = shared.start_stream(config)?;
+        shared.start_pages(config, server)?;
+        let feed = shared.start_feed(config, feed)?;
+        let Shared { hub, runtime, drained, .. } = shared;
         Ok(Self { hub, runtime, feed, stream, drained })
     }
 

@@ -1,12 +1,12 @@
-//! What `up` tells the person in front of it: the address first, then how it goes, then what came of
-//! it. On a terminal one line is rewritten every second; elsewhere plain lines, less often.
+//! What `up` tells the person in front of it: the address first, then how it goes, then what came
+//! of it. On a terminal one line is rewritten every second; elsewhere plain lines, less often.
 
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use chrono::DateTime;
 
-use crate::http::StateView;
+use crate::http::{BarCounts, Counts, StateView};
 use crate::model::Bar;
 
 const ON_TERMINAL_EVERY: Duration = Duration::from_secs(1);
@@ -51,26 +51,20 @@ impl Progress {
 
     /// What came of it.
     pub fn end(&self, state: &StateView, is_clean: bool) {
-        let counts = &state.counts;
+        let Counts { merged, duplicate, late, rejected, control, total } = state.counts;
+        let BarCounts { closed, corrected, provisional } = state.bars;
         let lead = if self.is_terminal { REWRITE } else { "" };
-        let how = if is_clean { "stopped" } else { "stopped by an error" };
-        let trades = counts.total - counts.control;
+        let how = if is_clean { "" } else { " by an error" };
+        let (trades, symbols, lag) = (total - control, state.symbols, state.lag_records);
+        let Self { url, data, .. } = self;
         self.write(&format!(
-            "{lead}{how}    {trades} trades of {} symbols: {} merged, {} duplicate, {} late, {} rejected; \
-             {} control records\nbars       {} closed, {} corrected, {} provisional updates\n\
-             lag        {} records\ndashboard  was {}\ndata       {}\n",
-            state.symbols,
-            counts.merged,
-            counts.duplicate,
-            counts.late,
-            counts.rejected,
-            counts.control,
-            state.bars.closed,
-            state.bars.corrected,
-            state.bars.provisional,
-            state.lag_records,
-            self.url,
-            self.data,
+            "{lead}stopped{how}\n\
+             trades     {trades} of {symbols} symbols: {merged} merged, {duplicate} duplicate, \
+             {late} late, {rejected} rejected; {control} control records\n\
+             bars       {closed} closed, {corrected} corrected, {provisional} provisional updates\n\
+             lag        {lag} records\n\
+             dashboard  was {url}\n\
+             data       {data}\n"
         ));
     }
 
