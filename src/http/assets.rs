@@ -1,4 +1,5 @@
-//! The dashboard's files, embedded in the binary: one file to install, and no request leaves the host.
+//! The dashboard's files, embedded in the binary: one file to install, and no request leaves the
+//! host.
 
 use axum::Router;
 use axum::http::header;

@@ -42,8 +42,8 @@ struct Reader {
     _place: OwnedSemaphorePermit,
 }
 
-/// Events `bars`, `trades`, `quotes` (arrays), `state` (an object), and `missed` when the reader was
-/// too slow for some bars and should read them again.
+/// Events `bars`, `trades`, `quotes` (arrays), `state` (an object), and `missed` when the reader
+/// was too slow for some bars and should read them again.
 pub(super) async fn stream(
     State(context): State<ApiContext>,
     Query(parameters): Query<Parameters>,

@@ -1,4 +1,5 @@
-//! `ticksmith up`: everything in one process: feed, log, engine, store and dashboard; no server needed.
+//! `ticksmith up`: everything in one process: feed, log, engine, store and dashboard; no server
+//! needed.
 
 use crate::config::Config;
 use crate::error::{Error, Result};
