@@ -275,6 +275,7 @@ impl Pipeline {
         }
         events::effects(&self.effects);
         self.outbox.add(&self.effects)?;
+        self.parts.live.events(&self.effects.events);
         self.parts.live.trades(&self.effects.trades);
         self.parts.live.bars(&self.effects.bars);
         let effects = std::mem::take(&mut self.effects);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use ticksmith::error::Result;
-use ticksmith::http::{ApiContext, FeedView, LiveHub, Server, dashboard_router};
+use ticksmith::http::{ApiContext, LiveHub, Server, dashboard_router};
 use ticksmith::model::{
     Amount, Bar, BarState, Disposition, Interval, Judged, Origin, PricePoint, RejectReason,
     Session, Tally, Trade, Verdict,
@@ -261,11 +261,7 @@ fn a_live_reader_gets_what_changed_and_only_that() {
     let rejected = Disposition::Rejected(RejectReason::SymbolTooLong);
     server.hub.trades(&[judged(1, "AAPL", Disposition::Merged), judged(2, "??", rejected)]);
     let tally = Tally { merged: 7, late: 1, ..Tally::default() };
-    server.hub.set_feed(FeedView {
-        source: "simulator".into(),
-        state: "connected".into(),
-        detail: String::new(),
-    });
+    server.hub.set_source("simulator");
     server.hub.beat(&BeatReport {
         tally,
         lag_records: 4,
@@ -292,6 +288,7 @@ fn a_live_reader_gets_what_changed_and_only_that() {
     assert_eq!((trades.as_array().map(Vec::len), &trades[0]["seq"]), (Some(1), &Value::from(1)));
     let state = next_event(&mut lines, "state");
     assert_eq!(state["counts"]["total"], 8);
+    assert_eq!(state["bars"]["provisional"], 1);
     assert_eq!(state["lag_records"], 4);
     assert_eq!(state["watermark"], 301_000);
     assert_eq!(state["feed"]["source"], "simulator");

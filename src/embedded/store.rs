@@ -23,7 +23,8 @@ use expiry::Expiry;
 
 /// Prepared statements kept: trades, revisions, events, symbols, one for each interval, expiry.
 const STATEMENTS_KEPT: usize = 64;
-/// Each symbol appends at a place of its own in every table; the pages of some thousand symbols fit.
+/// Each symbol appends at a place of its own in every table; the pages of some thousand symbols
+/// fit.
 const PAGE_CACHE_KIB: i64 = 24 * 1_024;
 
 /// `port::Store` on the shared file.

@@ -208,12 +208,12 @@ impl Engine {
         if key != Some(trade.symbol.as_bytes()) {
             return reject(RejectReason::KeyMismatch);
         }
-        let (index, is_new) = self.symbols.intern(&trade.symbol, &self.rules);
-        let symbol = self.symbols.get(index);
+        let index = self.symbols.intern(&trade.symbol, &self.rules);
+        let symbol = self.symbols.get_mut(index);
         if !symbol.at_home {
             return reject(RejectReason::WrongPartition);
         }
-        if is_new {
+        if !std::mem::replace(&mut symbol.is_listed, true) {
             effects.symbols.push(trade.symbol.clone());
         }
         match self.connections.pass(trade.connection, trade.seq, &trade.feed) {
@@ -392,7 +392,7 @@ impl Engine {
             if !self.symbols.is_home(name) {
                 continue;
             }
-            let (index, _) = self.symbols.intern(name, &self.rules);
+            let index = self.symbols.intern(name, &self.rules);
             let symbol = self.symbols.get_mut(index);
             if symbol.owner.is_none_or(|(connection, _)| connection <= event.connection) {
                 symbol.owner = Some((event.connection, event.at_us));

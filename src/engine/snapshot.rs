@@ -94,7 +94,7 @@ impl Engine {
             StateRecord::Meta(meta) => self.restore_meta(&meta),
             StateRecord::Owners(owners) => {
                 for owner in owners {
-                    let (index, _) = self.symbols.intern(&owner.symbol, &self.rules);
+                    let index = self.symbols.intern(&owner.symbol, &self.rules);
                     self.symbols.get_mut(index).owner = Some((owner.connection, owner.since_us));
                 }
                 Ok(())
@@ -130,7 +130,7 @@ impl Engine {
             ))
         })?;
         let key = SlotKey { tier, start_ms: window.start_ms };
-        let (index, _) = self.symbols.intern(&window.symbol, &self.rules);
+        let index = self.symbols.intern(&window.symbol, &self.rules);
         let slot = Slot {
             accumulator: window.accumulator,
             closed: window.closed,

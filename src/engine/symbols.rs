@@ -24,6 +24,9 @@ pub struct Symbol {
     pub at_home: bool,
     /// `(connection, since µs)` of the newest `subscribed` event that named it.
     pub owner: Option<(i64, i64)>,
+    /// A trade of it was seen, and `Effects::symbols` said so: a subscription alone does not list
+    /// it.
+    pub is_listed: bool,
     pub windows: Windows,
 }
 
@@ -41,10 +44,10 @@ impl Symbols {
         Self { by_name: FxHashMap::default(), table: Vec::new(), partition, partition_count }
     }
 
-    /// The index of `name`, made when it is new; the flag says that it is.
-    pub fn intern(&mut self, name: &str, rules: &Rules) -> (SymbolIndex, bool) {
+    /// The index of `name`, made when it is new.
+    pub fn intern(&mut self, name: &str, rules: &Rules) -> SymbolIndex {
         if let Some(index) = self.by_name.get(name) {
-            return (*index, false);
+            return *index;
         }
         let index = SymbolIndex::try_from(self.table.len()).expect("fewer than 2^32 symbols");
         let name: Arc<str> = name.into();
@@ -55,11 +58,12 @@ impl Symbols {
             policy: rules.policy.unwrap_or(Policy::for_class(class)),
             at_home: home == self.partition,
             owner: None,
+            is_listed: false,
             windows: Windows::new(rules.intervals.len()),
             name: Arc::clone(&name),
         });
         self.by_name.insert(name, index);
-        (index, true)
+        index
     }
 
     pub fn get(&self, index: SymbolIndex) -> &Symbol {

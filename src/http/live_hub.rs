@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::FxHashMap;
 
+use super::feed_board::FeedBoard;
 use super::health::Readiness;
 use super::rows::TradeRow;
-use super::state::{FeedView, Rates, StateView};
-use crate::model::{Bar, Disposition, Interval, Judged, Tally};
+use super::state::{BarCounts, Rates, StateView};
+use crate::model::{Bar, Disposition, Interval, Judged, StoredEvent, Tally};
 use crate::port::{BeatReport, Clock, Live};
 
 /// Bars kept per symbol and interval: the forming one, and those that lateness may still correct.
@@ -39,7 +40,8 @@ struct Board {
     version: u64,
     tapes: FxHashMap<Arc<str>, Tape>,
     latest_bar: Option<Bar>,
-    feed: FeedView,
+    bar_counts: BarCounts,
+    feed: FeedBoard,
     report: BeatReport,
     /// `(monotonic µs, tally)` of the beats within the rate window, and the last one before it.
     beats: VecDeque<(i64, Tally)>,
@@ -94,16 +96,22 @@ impl LiveHub {
         self.readiness.clone()
     }
 
-    /// Tells where the trades come from and how that goes.
-    pub fn set_feed(&self, feed: FeedView) {
-        self.board().feed = feed;
+    /// Names what the trades come from.
+    pub fn set_source(&self, source: &str) {
+        self.board().feed.source = source.to_owned();
     }
 
     /// The picture after the last beat.
     pub fn state(&self) -> StateView {
         let (now_ms, now_us) = (self.clock.now_us().div_euclid(1_000), self.clock.monotonic_us());
         let board = self.board();
-        StateView::new(now_ms, board.feed.clone(), &board.report, board.rates(now_us))
+        StateView {
+            now: now_ms,
+            feed: board.feed.view(),
+            bars: board.bar_counts,
+            rates: board.rates(now_us),
+            ..StateView::of(&board.report)
+        }
     }
 
     /// The bar that was told of last, of any symbol and interval.
@@ -155,6 +163,7 @@ impl Live for LiveHub {
         board.version += 1;
         let version = board.version;
         for bar in bars {
+            board.bar_counts.add(bar.state);
             if let Some(tape) = board.tape(&bar.symbol) {
                 tape.take_bar(version, bar);
             }
@@ -178,6 +187,11 @@ impl Live for LiveHub {
                 tape.take_trade(version, judged);
             }
         }
+    }
+
+    fn events(&self, events: &[StoredEvent]) {
+        let mut board = self.board();
+        events.iter().for_each(|stored| board.feed.take(&stored.event));
     }
 
     fn ready(&self, ready: bool, reason: &str) {

@@ -5,6 +5,7 @@
 
 pub mod api;
 mod assets;
+mod feed_board;
 pub mod health;
 pub mod live_hub;
 mod problem;
@@ -19,5 +20,5 @@ pub use health::{Readiness, health_router, serve_health};
 pub use live_hub::LiveHub;
 pub use rows::{BarRow, TradeRow};
 pub use server::Server;
-pub use state::{FeedView, Rates, StateView};
+pub use state::{BarCounts, Counts, FeedView, PartitionView, Rates, StateView};
 pub use stream_page::StreamBoard;

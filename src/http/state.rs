@@ -3,24 +3,35 @@
 
 use serde::Serialize;
 
-use crate::model::Tally;
+use crate::model::{BarState, Tally};
 use crate::port::{BeatReport, PartitionReport};
 
-/// What is known of the feed's connection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// What is known of the feed's connections.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct FeedView {
     /// `simulator`, `finnhub`, or what else the trades come from.
     pub source: String,
-    /// One word: `starting`, `history`, `connected`, `disconnected`, `stopped`.
-    pub state: String,
-    /// A short sentence, or nothing.
+    /// `starting`, `connected` or `disconnected` (one connection of several is enough).
+    pub state: &'static str,
+    /// How many symbols, or why it is disconnected.
     pub detail: String,
 }
 
-impl Default for FeedView {
-    fn default() -> Self {
-        let (source, detail) = (String::new(), String::new());
-        Self { source, state: "starting".into(), detail }
+/// Bars emitted since this process started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct BarCounts {
+    pub provisional: u64,
+    pub closed: u64,
+    pub corrected: u64,
+}
+
+impl BarCounts {
+    pub(super) fn add(&mut self, state: BarState) {
+        *match state {
+            BarState::Provisional => &mut self.provisional,
+            BarState::Closed => &mut self.closed,
+            BarState::Corrected => &mut self.corrected,
+        } += 1;
     }
 }
 
@@ -102,6 +113,7 @@ pub struct StateView {
     pub now: i64,
     pub feed: FeedView,
     pub counts: Counts,
+    pub bars: BarCounts,
     pub rates: Rates,
     pub lag_records: i64,
     /// The lowest watermark of the partitions that have one.
@@ -114,13 +126,14 @@ pub struct StateView {
 }
 
 impl StateView {
-    pub(super) fn new(now_ms: i64, feed: FeedView, report: &BeatReport, rates: Rates) -> Self {
+    pub(super) fn of(report: &BeatReport) -> Self {
         let partitions = &report.partitions;
         Self {
-            now: now_ms,
-            feed,
+            now: 0,
+            feed: FeedView::default(),
             counts: report.tally.into(),
-            rates,
+            bars: BarCounts::default(),
+            rates: Rates::default(),
             lag_records: report.lag_records,
             watermark: partitions.iter().filter_map(|partition| partition.watermark_ms).min(),
             symbols: report.symbols,

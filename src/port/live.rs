@@ -1,7 +1,7 @@
 //! What is happening right now, for pages and progress lines. Lossy by contract: a slow reader
 //! misses something, the pipeline never waits.
 
-use crate::model::{Bar, Judged, Tally};
+use crate::model::{Bar, Judged, StoredEvent, Tally};
 
 /// Where one partition stands after a beat.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +34,8 @@ pub trait Live: Send + Sync {
     fn bars(&self, bars: &[Bar]);
     /// Every judged trade.
     fn trades(&self, trades: &[Judged]);
+    /// Events of the feed, in order per partition; each comes once a partition.
+    fn events(&self, _events: &[StoredEvent]) {}
     /// Whether records are being processed; `reason` says why not.
     fn ready(&self, ready: bool, reason: &str);
     /// After every committed beat.

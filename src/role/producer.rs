@@ -111,7 +111,16 @@ pub struct FeedRun<'a> {
 pub fn run_producer(run: FeedRun<'_>) -> Result<()> {
     let runtime = one_thread("feed")?;
     let (sender, mut receiver) = mpsc::channel(run.config.producer.queue_frames.max(1));
-    let mut desk = Desk::new(&run);
+    let mut desk = Desk::new(
+        DeskRun {
+            config: run.config,
+            slots: run.plan.slots.len(),
+            avro: run.avro.clone(),
+            clock: run.clock.clone(),
+            readiness: run.readiness.clone(),
+        },
+        run.progress_every,
+    );
     let clients = start_clients(&runtime, &run, sender);
     let mut publisher = run.publisher;
     let served = desk.serve(&mut receiver, publisher.as_mut());
@@ -128,6 +137,30 @@ pub fn run_producer(run: FeedRun<'_>) -> Result<()> {
     };
     runtime.shutdown_timeout(SOCKETS_WITHIN);
     served.and(connected)
+}
+
+/// What a desk without sockets of its own needs.
+pub struct DeskRun<'a> {
+    pub config: &'a Config,
+    /// Key slots that the signals name.
+    pub slots: usize,
+    pub avro: Arc<Avro>,
+    pub clock: Arc<dyn Clock>,
+    /// Ready while every slot is up.
+    pub readiness: Readiness,
+}
+
+/// Publishes signals that come from no socket (the past of a simulated market) until their sender
+/// is gone. Blocks, as `run_producer` does.
+///
+/// # Errors
+/// Whatever the publisher returns.
+pub fn publish_signals(
+    run: DeskRun<'_>,
+    signals: &mut mpsc::Receiver<Signal>,
+    publisher: &mut dyn Publisher,
+) -> Result<()> {
+    Desk::new(run, None).serve(signals, publisher)
 }
 
 fn one_thread(name: &str) -> Result<Runtime> {

@@ -1,19 +1,260 @@
 //! `ticksmith up`: everything in one process: feed, log, engine, store and dashboard; no server
 //! needed.
+//!
+//! The parts are the very ones that `producer`, `stream` and `simulate` are made of; here a file
+//! takes the place of Kafka and Cassandra.
 
+mod data_directory;
+mod history;
+mod progress;
+mod source;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::time::timeout;
+
+use self::data_directory::DataDirectory;
+use self::progress::Progress;
+use self::source::{Feed, FeedParts};
+use super::wiring;
+use crate::codec::avro::Avro;
 use crate::config::Config;
+use crate::embedded::Database;
+use crate::embedded::log::Broker;
+use crate::embedded::store::{EmbeddedReader, EmbeddedStore};
 use crate::error::{Error, Result};
+use crate::http::{ApiContext, LiveHub, Server, dashboard_router};
+use crate::model::Interval;
+use crate::pipeline::{self, Parts, Schedule};
+use crate::port::{BeatReport, Clock};
+use crate::runtime::{Shutdown, SystemClock};
+use crate::websocket::simulator::Speed;
+
+/// Of the five seconds that a clean stop may take: for the feed to say goodbye, for the stream to
+/// take in what the log still holds, for its last beat, and for open requests.
+const FEED_WITHIN: Duration = Duration::from_millis(1_500);
+const CATCH_UP_WITHIN: Duration = Duration::from_millis(1_500);
+const LAST_BEAT_WITHIN_MS: u64 = 1_200;
+const REQUESTS_WITHIN: Duration = Duration::from_millis(600);
+/// How often the end of a part is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Arguments of the command; each that stands for a configuration key overrides it in `apply`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(
+    after_help = "Without --data everything is kept in a throw-away directory. With a key in \
+    FINNHUB_API_KEY the real market is shown, without one a simulated market."
+)]
+pub struct Args {
+    /// Keep everything in this directory, and continue from it after a restart
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// End after this time, for example 30s or 2h
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_time)]
+    run_for: Option<Duration>,
+    /// Port of the dashboard; 0 takes any that is free
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// Symbols to follow, separated by commas
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    symbols: Option<Vec<String>>,
+    /// Simulated market: trades per second over all symbols
+    #[arg(long, value_name = "TRADES")]
+    rate: Option<f64>,
+    /// Simulated market: the same seed gives the same market
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
+    /// Simulated market: how much of its past fills a new data directory; 0 for none
+    #[arg(long, value_name = "TIME", default_value = "6h", value_parser = parse_time)]
+    history: Duration,
+    /// Use the simulated market although a key is set
+    #[arg(long)]
+    simulator: bool,
+    /// Replay recorded frames, one a line (.jsonl or .jsonl.gz), instead of a market
+    #[arg(long, value_name = "FILE")]
+    frames: Option<PathBuf>,
+    /// Times the speed of the frames' own times, or "max"
+    #[arg(long, value_name = "TIMES", default_value = "1", requires = "frames")]
+    speed: Speed,
+}
+
+/// `30s`, `5m`, `2h`, `1d`, or `0`.
+fn parse_time(text: &str) -> std::result::Result<Duration, String> {
+    if matches!(text, "0" | "0s") {
+        return Ok(Duration::ZERO);
+    }
+    let interval = Interval::parse(text).map_err(|_| "give a time such as 30s, 5m or 2h")?;
+    Ok(Duration::from_millis(interval.length_ms().unsigned_abs()))
+}
 
 impl Args {
     /// Puts the flags that were given over the configuration.
-    pub fn apply(&self, _config: &mut Config) {}
+    pub fn apply(&self, config: &mut Config) {
+        if let Some(data) = &self.data {
+            config.embedded.data = data.display().to_string();
+        }
+        if let Some(symbols) = &self.symbols {
+            config.finnhub.symbols.clone_from(symbols);
+        }
+        config.http.port = self.port.unwrap_or(config.http.port);
+        config.simulator.rate = self.rate.unwrap_or(config.simulator.rate);
+        config.simulator.seed = self.seed.unwrap_or(config.simulator.seed);
+        // The progress line says what the log lines of every part would say again.
+        if config.log.level == Config::defaults().log.level {
+            config.log.level = "warn".to_owned();
+        }
+    }
 }
 
 /// Runs the command to its end.
-pub fn run(_args: Args, _config: Config) -> Result<()> {
-    Err(Error::Bug("not wired yet".into()))
+///
+/// # Errors
+/// `Config`: the port is taken, the data directory cannot be written or is in use, the feed refuses
+/// the key. Whatever stops the pipeline.
+pub fn run(args: Args, mut config: Config) -> Result<()> {
+    let server = Server::bind(&config.http.bind, config.http.port, "--port")?;
+    let feed = Feed::choose(&args, &mut config)?;
+    let data = DataDirectory::open(&config.embedded.data)?;
+    let stop = Shutdown::on_signals()?;
+    let progress = Progress::new(server.url(), feed.describe(&config), data.describe());
+    let running = Running::start(&config, server, feed, &data, stop.clone())?;
+    progress.begin();
+    if let Some(run_for) = args.run_for {
+        stop.request_after(run_for);
+    }
+    running.report_until_stopped(&progress, &stop);
+    let hub = running.hub.clone();
+    let ended = running.stop();
+    progress.end(&hub.state(), ended.is_ok());
+    ended
+}
+
+/// The parts at work.
+struct Running {
+    hub: Arc<LiveHub>,
+    runtime: Runtime,
+    feed: JoinHandle<Result<()>>,
+    stream: JoinHandle<Result<BeatReport>>,
+    /// Asked when the feed is done: the stream and the pages end.
+    drained: Shutdown,
+}
+
+impl Running {
+    fn start(
+        config: &Config,
+        server: Server,
+        feed: Feed,
+        data: &DataDirectory,
+        stop: Shutdown,
+    ) -> Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let avro = Arc::new(Avro::single_object());
+        let hub = Arc::new(LiveHub::new(clock.clone()));
+        hub.set_source(feed.source());
+        let database = Database::open(data.path())?;
+        let hours = config.embedded.log_retention_hours;
+        let broker = Broker::open(&database, config.topics.partitions, hours, clock.clone())?;
+        let store = EmbeddedStore::open(&database, config, clock.clone())?;
+        let reader = Arc::new(EmbeddedReader::open(&database)?);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .max_blocking_threads(4)
+            .thread_name("http")
+            .enable_all()
+            .build()
+            .map_err(no_thread)?;
+
+        let context = ApiContext::new(reader.clone(), hub.clone(), &wiring::intervals(config)?);
+        let router = dashboard_router(context, hub.readiness());
+        let drained = Shutdown::default();
+        let pages_end = drained.clone();
+        runtime.spawn(server.serve(router, async move { pages_end.requested().await }));
+
+        let publisher = broker.publisher()?;
+        let parts = Parts {
+            log_factory: broker.factory(&config.kafka.group),
+            store: Some(Box::new(store)),
+            live: hub.clone(),
+            avro: avro.clone(),
+            rules: wiring::rules(config)?,
+            clock: clock.clone(),
+            schedule: Schedule {
+                drain_deadline_ms: LAST_BEAT_WITHIN_MS,
+                ..wiring::schedule(config)
+            },
+            trades_topic: config.topics.trades.clone(),
+        };
+        let stream_ends = drained.clone();
+        let stream = spawn("stream", &stop, move || pipeline::run(parts, stream_ends))?;
+        let handle = runtime.handle().clone();
+        let (config, stop_feed) = (config.clone(), stop.clone());
+        let feed = spawn("feed", &stop, move || {
+            let (config, shutdown) = (&config, stop_feed);
+            feed.run(FeedParts { config, publisher, avro, clock, shutdown, reader, handle })
+        })?;
+        Ok(Self { hub, runtime, feed, stream, drained })
+    }
+
+    /// Shows progress until a signal, the time, or the end of a part asks for the stop.
+    fn report_until_stopped(&self, progress: &Progress, stop: &Shutdown) {
+        self.runtime.block_on(async {
+            while timeout(progress.every(), stop.requested()).await.is_err() {
+                progress.show(&self.hub.state(), self.hub.latest_bar().as_ref());
+            }
+        });
+    }
+
+    /// Feed, then stream, then pages; each gets its share of the time.
+    fn stop(self) -> Result<()> {
+        wait_until(FEED_WITHIN, || self.feed.is_finished());
+        let feed_is_done = self.feed.is_finished();
+        // What the feed has published is taken in before the end, unless there is too much of it.
+        wait_until(CATCH_UP_WITHIN, || self.stream.is_finished() || self.is_caught_up());
+        self.drained.request();
+        let streamed = join(self.stream, "stream").map(|_| ());
+        let fed = if feed_is_done { join(self.feed, "feed") } else { Ok(()) };
+        self.runtime.shutdown_timeout(REQUESTS_WITHIN);
+        streamed.and(fed)
+    }
+
+    fn is_caught_up(&self) -> bool {
+        self.hub.readiness().reason().is_some() || self.hub.state().lag_records == 0
+    }
+}
+
+fn wait_until(within: Duration, is_so: impl Fn() -> bool) {
+    let looks = within.as_millis() / LOOK_EVERY.as_millis();
+    for _ in 0..looks {
+        if is_so() {
+            return;
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// A part on a thread of its own. Whatever ends it ends all.
+fn spawn<T: Send + 'static>(
+    name: &str,
+    stop: &Shutdown,
+    part: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<JoinHandle<Result<T>>> {
+    let stop = stop.clone();
+    let run = move || {
+        let outcome = part();
+        stop.request();
+        outcome
+    };
+    std::thread::Builder::new().name(name.into()).spawn(run).map_err(no_thread)
+}
+
+fn join<T>(thread: JoinHandle<Result<T>>, name: &str) -> Result<T> {
+    thread.join().unwrap_or_else(|_| Err(Error::Bug(format!("the {name} ended by a panic"))))
+}
+
+fn no_thread(error: std::io::Error) -> Error {
+    Error::Unavailable(format!("no thread for a part of `up`: {error}; stop other programs"))
 }

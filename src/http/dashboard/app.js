@@ -64,7 +64,7 @@ function choose(symbol, interval) {
   at('symbol').textContent = venue ? `${name} · ${venue}` : name;
   showIntervals();
   tape.clear();
-  chart.load([]);
+  chart.load([], true);
   showLegend(undefined);
   showPrice();
   follow();
@@ -163,7 +163,7 @@ function showLegend(bar) {
     tag.className = 'tag';
     tag.dataset.state = bar.state;
     tag.textContent = bar.state;
-    cells.push(tag);
+    cells.splice(1, 0, tag);
   }
   at('legend').replaceChildren(...cells);
 }

@@ -3,7 +3,7 @@
 // A provisional candle is hollow. A bar without prices (volume only) is a gap among the candles with
 // a grey volume column: it is never drawn at zero.
 
-import { price, decimalsOf, dayAndTime, time } from './format.js';
+import { price, exact, decimalsOf, dayAndTime, time } from './format.js';
 
 const DAY_MS = 86_400_000;
 const FIRST_VIEW_BARS = 96;
@@ -14,14 +14,17 @@ export class BarChart {
   #chart;
   #candles;
   #volume;
+  #lastLine;
   #bars = new Map();
   #lastTime = -Infinity;
   #decimals = 2;
   #onHover;
+  /** The user has moved the view: it is theirs from then on. */
+  #isTouched = false;
 
   constructor(element, onHover) {
     this.#onHover = onHover;
-    const { createChart, CandlestickSeries, HistogramSeries, CrosshairMode } = window.LightweightCharts;
+    const { createChart, CandlestickSeries, HistogramSeries, CrosshairMode, LineStyle } = window.LightweightCharts;
     this.#chart = createChart(element, {
       autoSize: true,
       // The footer carries the attribution: the logo would need inline styles, which the page's
@@ -32,12 +35,17 @@ export class BarChart {
       timeScale: { borderVisible: false, timeVisible: true, secondsVisible: false, rightOffset: 4 },
       localization: { timeFormatter: (seconds) => `${dayAndTime(seconds * 1000)} UTC` },
     });
-    this.#candles = this.#chart.addSeries(CandlestickSeries, {});
+    this.#candles = this.#chart.addSeries(CandlestickSeries, { lastValueVisible: false, priceLineVisible: false });
+    // A line of our own: the library's takes the fill of the last candle, and a hollow one has none.
+    this.#lastLine = this.#candles.createPriceLine({ price: 0, lineVisible: false, axisLabelVisible: false, lineWidth: 1, lineStyle: LineStyle.Dotted });
     this.#volume = this.#chart.addSeries(HistogramSeries, { priceScaleId: '', priceFormat: { type: 'volume' }, lastValueVisible: false, priceLineVisible: false });
     this.#volume.priceScale().applyOptions({ scaleMargins: { top: 0.82, bottom: 0 } });
     this.#chart.subscribeCrosshairMove((move) => {
       this.#onHover(move.time == null ? this.last() : this.#bars.get(move.time * 1000) ?? this.last());
     });
+    for (const touch of ['wheel', 'pointerdown', 'touchstart']) {
+      element.addEventListener(touch, () => { this.#isTouched = true; }, { passive: true });
+    }
     this.paint();
   }
 
@@ -52,15 +60,15 @@ export class BarChart {
     if (this.#bars.size > 0) this.#redraw();
   }
 
-  /** Replaces everything and shows the newest bars. */
-  load(bars) {
+  /** Replaces everything; the view stays where the user put it, unless these are other bars. */
+  load(bars, areOthers = false) {
+    if (areOthers) this.#isTouched = false;
     this.#bars = new Map(bars.map((bar) => [bar.ts, bar]));
     this.#decimals = decimalsOf(bars.slice(-200).flatMap((bar) => [bar.open, bar.close]));
     this.#formatPrices();
     this.#redraw();
-    const size = this.#bars.size;
-    this.#chart.timeScale().setVisibleLogicalRange({ from: Math.max(size - FIRST_VIEW_BARS, Math.min(0, size - 24)), to: size + 3 });
-    this.#chart.priceScale('right').applyOptions({ autoScale: true });
+    this.#showNewest();
+    if (areOthers) this.#chart.priceScale('right').applyOptions({ autoScale: true });
     this.#onHover(this.last());
   }
 
@@ -69,11 +77,6 @@ export class BarChart {
     const known = this.#bars.get(bar.ts);
     if (known && (known.generation > bar.generation || (known.generation === bar.generation && known.revision > bar.revision))) return;
     this.#bars.set(bar.ts, bar);
-    const needed = decimalsOf([bar.open, bar.close]);
-    if (needed > this.#decimals) {
-      this.#decimals = needed;
-      this.#formatPrices();
-    }
     if (!known && bar.ts < this.#lastTime) {
       this.#redraw();
     } else {
@@ -81,7 +84,9 @@ export class BarChart {
       this.#lastTime = Math.max(this.#lastTime, bar.ts);
       this.#candles.update(this.#candle(bar), older);
       this.#volume.update(this.#column(bar), older);
+      if (!known) this.#showNewest();
     }
+    this.#markLast();
     this.#onHover(this.last());
   }
 
@@ -113,6 +118,13 @@ export class BarChart {
     return { candles, volumeOnly: this.#bars.size - candles };
   }
 
+  /** The newest bars, up to a screenful, with room for what comes. */
+  #showNewest() {
+    if (this.#isTouched) return;
+    const size = this.#bars.size;
+    this.#chart.timeScale().setVisibleLogicalRange({ from: Math.max(size - FIRST_VIEW_BARS, Math.min(0, size - 24)), to: size + 3 });
+  }
+
   #formatPrices() {
     const decimals = this.#decimals;
     this.#candles.applyOptions({ priceFormat: { type: 'custom', minMove: 10 ** -decimals, formatter: (value) => price(value, decimals) } });
@@ -123,6 +135,15 @@ export class BarChart {
     this.#lastTime = bars.at(-1)?.ts ?? -Infinity;
     this.#candles.setData(bars.map((bar) => this.#candle(bar)));
     this.#volume.setData(bars.map((bar) => this.#column(bar)));
+    this.#markLast();
+  }
+
+  #markLast() {
+    const last = this.last();
+    const shown = last?.close != null;
+    if (!shown) return this.#lastLine.applyOptions({ lineVisible: false, axisLabelVisible: false });
+    const color = token(last.close >= last.open ? '--up' : '--down');
+    this.#lastLine.applyOptions({ price: last.close, color, lineVisible: true, axisLabelVisible: true, axisLabelTextColor: token('--page') });
   }
 
   #candle(bar) {
@@ -145,7 +166,7 @@ export function legendOf(bar, decimals) {
   if (bar.open == null) {
     cells.push(['', 'volume only: no trade could set a price']);
   } else {
-    for (const [label, value] of [['O', bar.open], ['H', bar.high], ['L', bar.low], ['C', bar.close]]) cells.push([label, price(value, decimals)]);
+    for (const [label, value] of [['O', bar.open], ['H', bar.high], ['L', bar.low], ['C', bar.close]]) cells.push([label, exact(value, decimals)]);
   }
   if (bar.vwap != null) cells.push(['VWAP', price(bar.vwap, decimals)]);
   return cells;

@@ -18,17 +18,24 @@ export function short(value) {
 export const price = (value, decimals) =>
   value == null ? '–' : value.toLocaleString('en-US', { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
 
-/** How many decimals these prices need: at least 2, at most 8. */
+const decimalsIn = (value) => {
+  const text = value.toString();
+  const at = text.indexOf('.');
+  return at < 0 || text.includes('e') ? 0 : text.length - at - 1;
+};
+
+/** The decimals that show four of five of these prices exactly: at least 2, at most 8. */
 export function decimalsOf(values) {
-  let decimals = 2;
-  for (const value of values) {
-    if (value == null) continue;
-    const text = value.toString();
-    const at = text.indexOf('.');
-    if (at >= 0 && !text.includes('e')) decimals = Math.max(decimals, text.length - at - 1);
-  }
-  return Math.min(decimals, 8);
+  const needed = values.filter((value) => value != null).map(decimalsIn).sort((a, b) => a - b);
+  return Math.min(Math.max(2, needed[Math.floor(needed.length * 0.8)] ?? 2), 8);
 }
+
+/** A price with all of its own decimals, and at least those of its market. */
+export const exact = (value, decimals) =>
+  value == null ? '–' : price(value, Math.min(Math.max(decimals, decimalsIn(value)), 8));
+
+/** A price in a narrow list. */
+export const rough = (value) => price(value, value >= 10 ? 2 : value >= 1 ? 4 : 5);
 
 /** 09:30:00, or 09:30:00.123 with milliseconds. */
 export const time = (ms, withMilliseconds = false) =>

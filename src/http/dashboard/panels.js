@@ -1,6 +1,6 @@
 // The parts around the chart: symbols, last trades, and what became of every record.
 
-import { count, price, short, time, duration, symbolParts } from './format.js';
+import { count, exact, rough, short, time, duration, symbolParts } from './format.js';
 
 const TRADES_SHOWN = 40;
 const COUNTS = [
@@ -65,7 +65,7 @@ export class SymbolList {
     if (!row || value === row.value) return;
     if (row.value != null) row.last.dataset.direction = value > row.value ? 'up' : 'down';
     row.value = value;
-    row.last.textContent = value.toLocaleString('en-US', { minimumFractionDigits: 2, maximumSignificantDigits: 7 });
+    row.last.textContent = rough(value);
   }
 
   #row(symbol) {
@@ -137,7 +137,7 @@ export class TradeTape {
     last.title = aside ? `${trade.disposition} ${trade.reason}`.trim() : note && `sale conditions ${note}`;
     row.append(
       element('td', '', time(trade.ts, true)),
-      element('td', `number ${aside ? '' : direction}`, price(trade.price, Math.max(2, decimals))),
+      element('td', `number ${aside ? '' : direction}`, exact(trade.price, decimals)),
       element('td', 'number', trade.volume == null ? '–' : short(trade.volume)),
       last,
     );

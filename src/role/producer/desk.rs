@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::{FeedRun, feed_name};
+use super::{DeskRun, feed_name};
 use crate::codec::avro::Avro;
 use crate::config::RepeatedFrames;
 use crate::engine::{Intake, IntakeConfig, IntakeOutput, Numbered, Rejection};
@@ -44,22 +44,22 @@ struct Slot {
 }
 
 impl Desk {
-    pub(super) fn new(run: &FeedRun<'_>) -> Self {
+    pub(super) fn new(run: DeskRun<'_>, progress_every: Option<Duration>) -> Self {
         let slot = |slot| Slot {
             feed: feed_name(run.config, slot),
             intake: None,
             down: Some("connecting".into()),
         };
         Self {
-            slots: (0..run.plan.slots.len()).map(slot).collect(),
-            avro: run.avro.clone(),
-            clock: run.clock.clone(),
+            slots: (0..run.slots).map(slot).collect(),
+            progress: progress_every.map(|every| Progress::new(every, run.clock.as_ref())),
+            avro: run.avro,
+            clock: run.clock,
             drop_repeats: run.config.producer.repeated_frames == RepeatedFrames::Drop,
             future_bound_ms: run.config.stream.future_bound_ms,
             flush_within: Duration::from_millis(run.config.stream.drain_deadline_ms),
             output: IntakeOutput::default(),
-            progress: run.progress_every.map(|every| Progress::new(every, run.clock.as_ref())),
-            readiness: run.readiness.clone(),
+            readiness: run.readiness,
         }
     }
 

@@ -143,6 +143,17 @@ impl Instrument {
         }
     }
 
+    /// Begins at `price` instead, if there is one that can be.
+    pub fn at(mut self, price: Option<f64>) -> Self {
+        self.level = price.filter(|price| price.is_finite() && *price > 0.0).unwrap_or(self.level);
+        self
+    }
+
+    /// Where the price is.
+    pub fn level(&self) -> f64 {
+        self.level
+    }
+
     /// Lets the price walk up to `time_ms`.
     pub fn walk(&mut self, time_ms: i64, random: &mut ChaCha8Rng) {
         let since_s = ((time_ms - self.moved_at_ms).max(1) as f64 / 1_000.0).min(600.0);

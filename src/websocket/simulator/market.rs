@@ -32,12 +32,17 @@ pub struct MarketOptions {
     pub tardy_rate: f64,
     /// Share of trades 11 to 20 min older: too late for the default allowed lateness.
     pub late_rate: f64,
+    /// Where prices begin, for symbols that have traded before; the others begin where they look
+    /// right.
+    pub first_prices: Vec<(String, f64)>,
 }
 
 impl MarketOptions {
     /// The rates of a feed on an ordinary day.
     pub fn new(symbols: Vec<String>, rate: f64, seed: u64) -> Self {
-        Self { symbols, rate, seed, disorder_rate: 0.02, tardy_rate: 0.0005, late_rate: 0.0005 }
+        let (disorder_rate, tardy_rate, late_rate) = (0.02, 0.0005, 0.0005);
+        let first_prices = Vec::new();
+        Self { symbols, rate, seed, disorder_rate, tardy_rate, late_rate, first_prices }
     }
 }
 
@@ -58,7 +63,10 @@ pub struct Market {
 impl Market {
     /// Begins at `start_ms` since the UNIX epoch, with all symbols active.
     pub fn new(options: MarketOptions, start_ms: i64) -> Self {
-        let instrument = |symbol: &String| Instrument::new(symbol, start_ms);
+        let instrument = |symbol: &String| {
+            let first = options.first_prices.iter().find(|(named, _)| named == symbol);
+            Instrument::new(symbol, start_ms).at(first.map(|(_, price)| *price))
+        };
         let mut market = Self {
             instruments: options.symbols.iter().map(instrument).collect(),
             stocks: Weights::default(),
@@ -86,6 +94,11 @@ impl Market {
         let (stocks, others) = (indexes(true), indexes(false));
         self.stocks = Weights::new(stocks);
         self.others = Weights::new(others);
+    }
+
+    /// Where the price of every symbol is, for a market that goes on from here.
+    pub fn prices(&self) -> Vec<(String, f64)> {
+        self.instruments.iter().map(|one| (one.symbol.clone(), one.level())).collect()
     }
 
     /// Leaves out what would have happened before `time_ms`: after the machine slept, say.

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 pub use fault::{Fault, FaultTiming};
-pub use framing::RepeatRates;
+pub use framing::{Framer, RepeatRates};
 pub use instrument::well_known_symbols;
 pub use market::MarketOptions;
 pub use recording::{Recording, Speed};

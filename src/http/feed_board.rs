@@ -1,0 +1,100 @@
+//! What the feed's own events in the log say of its connections: the same picture for the process
+//! that runs the feed and for one that only reads the log.
+
+use std::collections::BTreeMap;
+
+use super::state::FeedView;
+use crate::model::{FeedEvent, FeedEventKind};
+
+#[derive(Debug, Default)]
+pub(super) struct FeedBoard {
+    pub source: String,
+    /// By the feed's name, which is one key's connections in succession.
+    feeds: BTreeMap<String, Feed>,
+}
+
+#[derive(Debug, Default)]
+struct Feed {
+    /// `(connection, seq)` of the newest event: the others are repeats from further partitions.
+    newest: (i64, i64),
+    is_connected: bool,
+    symbols: usize,
+    detail: String,
+}
+
+impl FeedBoard {
+    pub fn take(&mut self, event: &FeedEvent) {
+        if !self.feeds.contains_key(&event.feed) {
+            self.feeds.insert(event.feed.clone(), Feed::default());
+        }
+        let Some(feed) = self.feeds.get_mut(&event.feed) else { return };
+        if (event.connection, event.seq) <= feed.newest {
+            return;
+        }
+        feed.newest = (event.connection, event.seq);
+        match event.kind {
+            FeedEventKind::Connected | FeedEventKind::Heartbeat => feed.is_connected = true,
+            FeedEventKind::Subscribed => {
+                feed.is_connected = true;
+                feed.symbols = event.symbols.len();
+            }
+            FeedEventKind::Silence | FeedEventKind::Disconnected | FeedEventKind::Released => {
+                feed.is_connected = false;
+                feed.detail.clone_from(&event.detail);
+            }
+            FeedEventKind::Overflow | FeedEventKind::DecodeLoss => {}
+        }
+    }
+
+    pub fn view(&self) -> FeedView {
+        let (state, detail) = match self.feeds.values().find(|feed| !feed.is_connected) {
+            _ if self.feeds.is_empty() => ("starting", String::new()),
+            Some(away) => ("disconnected", away.detail.clone()),
+            None => {
+                let symbols: usize = self.feeds.values().map(|feed| feed.symbols).sum();
+                ("connected", format!("{symbols} symbols"))
+            }
+        };
+        FeedView { source: self.source.clone(), state, detail }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(feed: &str, connection: i64, seq: i64, kind: FeedEventKind) -> FeedEvent {
+        FeedEvent {
+            kind,
+            connection,
+            seq,
+            feed: feed.into(),
+            at_us: 0,
+            feed_time_ms: None,
+            confirmed_at_us: None,
+            confirmed_feed_time_ms: None,
+            symbols: vec!["A".into(), "B".into()],
+            lost_records: 0,
+            detail: format!("{} at {seq}", kind.as_str()),
+        }
+    }
+
+    #[test]
+    fn one_connection_away_shows_and_repeats_from_other_partitions_do_not() {
+        let mut board = FeedBoard::default();
+        assert_eq!(board.view().state, "starting");
+        let mut take = |feed: &str, connection: i64, seq: i64, kind: FeedEventKind| {
+            board.take(&event(feed, connection, seq, kind));
+            (board.view().state, board.view().detail)
+        };
+        take("finnhub/0", 1, 1, FeedEventKind::Connected);
+        let connected = ("connected", "2 symbols".to_owned());
+        assert_eq!(take("finnhub/0", 1, 2, FeedEventKind::Subscribed), connected);
+        assert_eq!(take("finnhub/1", 2, 1, FeedEventKind::Subscribed).1, "4 symbols");
+        let away = ("disconnected", "silence at 7".to_owned());
+        assert_eq!(take("finnhub/1", 2, 7, FeedEventKind::Silence), away);
+        // Partition 5 tells of the subscription only now.
+        assert_eq!(take("finnhub/1", 2, 1, FeedEventKind::Subscribed), away);
+        assert_eq!(take("finnhub/1", 3, 1, FeedEventKind::Connected).0, "connected");
+    }
+}

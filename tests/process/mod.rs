@@ -1,0 +1,114 @@
+//! A running `ticksmith up`: the real binary, told apart by the free port that it took.
+
+// Each test file is a crate of its own and uses what it needs.
+#![allow(dead_code)]
+
+use std::io::{BufRead, BufReader, Lines, Read};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+
+/// Killed on drop.
+pub struct Up {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    pub url: String,
+    /// What it said up to the line of the address.
+    pub said: Vec<String>,
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The binary, with an environment that holds no key and no settings.
+pub fn ticksmith(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ticksmith"));
+    // No .env of the repository's own either.
+    command.args(arguments).env_clear().current_dir(env!("CARGO_TARGET_TMPDIR"));
+    command
+}
+
+impl Up {
+    /// Starts `up` on a free port and waits until it has said where.
+    pub fn start(arguments: &[&str]) -> Self {
+        Self::start_in(arguments, None)
+    }
+
+    /// The same with another place for throw-away directories.
+    pub fn start_in(arguments: &[&str], temporary: Option<&std::path::Path>) -> Self {
+        let mut command = ticksmith(&[&["up", "--port", "0"], arguments].concat());
+        if let Some(temporary) = temporary {
+            command.env("TMPDIR", temporary);
+        }
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let mut said = Vec::new();
+        let url = loop {
+            let line = lines.next().expect("it says its address").expect("a line");
+            said.push(line.clone());
+            if let Some(url) = line.strip_prefix("dashboard") {
+                break url.trim().to_owned();
+            }
+        };
+        Self { child, lines, url, said }
+    }
+
+    /// The answer of the API, which must be one.
+    pub fn json(&self, path: &str) -> serde_json::Value {
+        let mut response = ureq::get(format!("{}{path}", self.url)).call().expect("an answer");
+        let text = response.body_mut().read_to_string().expect("text");
+        serde_json::from_str(&text).expect("json")
+    }
+
+    /// Asks again and again until the API's answer is as wanted.
+    pub fn wait_for(
+        &self,
+        path: &str,
+        is_wanted: impl Fn(&serde_json::Value) -> bool,
+    ) -> serde_json::Value {
+        const LOOKS: usize = 600;
+        const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(50);
+        for _ in 0..LOOKS {
+            let mut response = ureq::get(format!("{}{path}", self.url))
+                .config()
+                .http_status_as_error(false)
+                .build()
+                .call()
+                .expect("an answer");
+            let text = response.body_mut().read_to_string().expect("text");
+            let answer = serde_json::from_str(&text).unwrap_or_default();
+            if is_wanted(&answer) {
+                return answer;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        panic!("{path} never came to what was waited for");
+    }
+
+    /// Sends a signal to this process alone.
+    pub fn signal(&self, signal: i32) {
+        let pid = i32::try_from(self.child.id()).expect("a process id");
+        // SAFETY: the child is ours and not waited for yet, so its id is its own.
+        assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+    }
+
+    /// Waits for the end: how it ended, and all that it said after the address.
+    pub fn wait(mut self) -> (ExitStatus, Vec<String>) {
+        let said = self.lines.by_ref().map_while(Result::ok).collect();
+        (self.child.wait().expect("it ends"), said)
+    }
+}
+
+/// Runs a command to its end: exit code, stdout, stderr.
+pub fn run(command: &mut Command) -> (i32, String, String) {
+    let mut child =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut out = String::new();
+    child.stdout.take().expect("piped").read_to_string(&mut out).expect("text");
+    let mut err = String::new();
+    child.stderr.take().expect("piped").read_to_string(&mut err).expect("text");
+    let status = child.wait().expect("it ends");
+    (status.code().unwrap_or(-1), out, err)
+}
