@@ -1,4 +1,5 @@
-//! `make bench`: what the stream costs, next to a bare poll loop over the same topic in the same run.
+//! `make bench`: what the stream costs, next to a bare poll loop over the same topic in the same
+//! run.
 //!
 //! Needs real Kafka and Cassandra (`TICKSMITH_TEST_KAFKA`, `TICKSMITH_TEST_CASSANDRA`), which the
 //! make target starts. Rates are medians; CPU is user + system of the measured process.

@@ -381,8 +381,8 @@ impl Pipeline {
         self.last_report = report;
     }
 
-    /// One recovery path: give up the beat, and let the next turn rebuild every owned partition from
-    /// the changelog, seek and go on.
+    /// One recovery path: give up the beat, and let the next turn rebuild every owned partition
+    /// from the changelog, seek and go on.
     fn recover(&mut self, error: Error, failures: u32) -> Result<()> {
         events::recovering(&error);
         self.parts.live.ready(false, &error.to_string());

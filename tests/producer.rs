@@ -86,6 +86,7 @@ fn produce(
         clock: Arc::new(SystemClock),
         shutdown,
         progress_every: None,
+        readiness: ticksmith::http::Readiness::not_yet("starting"),
     });
     let records = std::mem::take(&mut *records.lock().expect("no panic"));
     (outcome, records)

@@ -29,7 +29,8 @@ const WITHIN: Duration = Duration::from_secs(30);
 
 fn bootstrap() -> String {
     std::env::var("TICKSMITH_TEST_KAFKA").expect(
-        "TICKSMITH_TEST_KAFKA is not set: start a broker with `make infra-up` and set it to host:port",
+        "TICKSMITH_TEST_KAFKA is not set: start a broker with `make infra-up` and set it to \
+         host:port",
     )
 }
 
@@ -205,8 +206,8 @@ fn two_members_own_disjoint_partitions_and_hand_over() {
 }
 
 /// A process that sleeps too long is thrown out of the group; its client library learns that in the
-/// background and forgets its membership. The commit must still carry the membership under which the
-/// records were read: without one, the broker would take it from anybody.
+/// background and forgets its membership. The commit must still carry the membership under which
+/// the records were read: without one, the broker would take it from anybody.
 #[test]
 fn a_member_that_lost_its_partitions_commits_nothing() {
     let mut world = Kafka::new("zombie");

@@ -1,5 +1,5 @@
-//! Bars as CSV: what `verify` compares with, and what `bars --format csv` prints; one set of columns
-//! for both, so that the output of one is input of the other.
+//! Bars as CSV: what `verify` compares with, and what `bars --format csv` prints; one set of
+//! columns for both, so that the output of one is input of the other.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -18,7 +18,8 @@ pub const COLUMNS: [&str; 7] =
 pub struct ExpectedBar {
     /// Start of the window, ms since the UNIX epoch.
     pub start_ms: i64,
-    /// By position in `COLUMNS` from `open` on; `None` where the cell is empty or the column absent.
+    /// By position in `COLUMNS` from `open` on; `None` where the cell is empty or the column
+    /// absent.
     pub values: [Option<Decimal>; 6],
 }
 

@@ -1,9 +1,10 @@
-//! The log in this process: topics, changelog and group offsets as tables of the shared SQLite file.
+//! The log in this process: topics, changelog and group offsets as tables of the shared SQLite
+//! file.
 //!
-//! Records are stored in chunks, one row for all that one write put into a partition: a row a record
-//! would cost ten times as much. A commit is one SQLite transaction. One process at a time has the
-//! log open (a lock file that the system releases with the process), and in it one session: a newer
-//! session fences the older one, as Kafka's transactional ids do.
+//! Records are stored in chunks, one row for all that one write put into a partition: a row a
+//! record would cost ten times as much. A commit is one SQLite transaction. One process at a time
+//! has the log open (a lock file that the system releases with the process), and in it one session:
+//! a newer session fences the older one, as Kafka's transactional ids do.
 
 mod chunk;
 mod publisher;
@@ -64,7 +65,8 @@ impl Broker {
         drop(guard);
         if stored != partition_count {
             return Err(Error::Config(format!(
-                "{} was made with {stored} partitions and topics.partitions is {partition_count}: set it to {stored}, or start afresh with another data directory",
+                "{} was made with {stored} partitions and topics.partitions is {partition_count}: \
+                 set it to {stored}, or start afresh with another data directory",
                 database.path().display()
             )));
         }

@@ -23,6 +23,9 @@ use expiry::Expiry;
 
 /// Prepared statements kept: trades, revisions, events, symbols, one for each interval, expiry.
 const STATEMENTS_KEPT: usize = 64;
+/// Each symbol appends at a place of its own in every table; the pages of some thousand symbols
+/// fit.
+const PAGE_CACHE_KIB: i64 = 24 * 1_024;
 
 /// `port::Store` on the shared file.
 pub struct EmbeddedStore {
@@ -45,6 +48,9 @@ impl EmbeddedStore {
         let lifetimes = Lifetimes::of(config)?;
         let connection = database.connect()?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+        connection
+            .pragma_update(None, "cache_size", -PAGE_CACHE_KIB)
+            .map_err(|problem| tables::refused(&connection, &problem))?;
         let intervals: Vec<Interval> =
             lifetimes.gold.iter().map(|(interval, _)| *interval).collect();
         {

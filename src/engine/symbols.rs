@@ -24,7 +24,8 @@ pub struct Symbol {
     pub at_home: bool,
     /// `(connection, since µs)` of the newest `subscribed` event that named it.
     pub owner: Option<(i64, i64)>,
-    /// A trade of it was seen, and `Effects::symbols` said so: a subscription alone does not list it.
+    /// A trade of it was seen, and `Effects::symbols` said so: a subscription alone does not list
+    /// it.
     pub is_listed: bool,
     pub windows: Windows,
 }

@@ -39,9 +39,15 @@ impl Server {
                     format!("port {port} on {bind} is taken; choose another with {remedy}")
                 }
                 ErrorKind::PermissionDenied => {
-                    format!("port {port} on {bind}: {error}; choose one above 1023 with {remedy}")
+                    format!(
+                        "port {port} on {bind} is not allowed: {error}; choose one above 1023 \
+                     with {remedy}"
+                    )
                 }
-                _ => format!("{bind}:{port}: {error}; set http.bind to an address of this machine"),
+                _ => format!(
+                    "cannot listen on {bind}:{port}: {error}; set http.bind to an \
+                 address of this machine"
+                ),
             })
         })
     }

@@ -1,4 +1,5 @@
-//! The page of the stream processor: where every partition stands, in one table that reloads itself.
+//! The page of the stream processor: where every partition stands, in one table that reloads
+//! itself.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};

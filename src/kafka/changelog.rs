@@ -78,7 +78,8 @@ impl ChangelogReader {
             };
             if waited > self.patience {
                 return Err(Error::Unavailable(format!(
-                    "topic '{}' partition {partition}: offset {position} of {end} is not readable after {} s; an open transaction or a missing broker holds it back",
+                    "topic '{}' partition {partition}: offset {position} of {end} is not readable \
+                     after {} s; an open transaction or a missing broker holds it back",
                     self.topic,
                     self.patience.as_secs()
                 )));

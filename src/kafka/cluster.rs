@@ -95,7 +95,8 @@ impl Cluster {
         Ok(self.shape(name)?.0)
     }
 
-    /// Partitions of one topic, and the fewest replicas that one of them has; zeros when it is not there.
+    /// Partitions of one topic, and the fewest replicas that one of them has; zeros when it is not
+    /// there.
     pub fn shape(&self, name: &str) -> Result<(u32, u32)> {
         let metadata = self.metadata(Some(name), ASK_WITHIN)?;
         let partitions = metadata.topics().first().map_or(&[][..], |topic| topic.partitions());
@@ -118,7 +119,8 @@ impl Cluster {
 pub(super) fn unreachable_broker(bootstrap: &str, reason: &str, error: &KafkaError) -> Error {
     let reason = if reason.is_empty() { error.to_string() } else { reason.to_owned() };
     Error::Unavailable(format!(
-        "no Kafka broker answers at {bootstrap} ({reason}); start one with `make infra-up` or `make docker-up`, or set kafka.bootstrap"
+        "no Kafka broker answers at {bootstrap} ({reason}); start one with `make infra-up` or \
+         `make docker-up`, or set kafka.bootstrap"
     ))
 }
 
@@ -128,7 +130,10 @@ pub(super) fn check_topics(cluster: &Cluster, settings: &Settings) -> Result<Par
     let (trades, changelog) = (counts[Topic::Trades as usize], counts[Topic::Changelog as usize]);
     if trades != changelog {
         return Err(Error::Config(format!(
-            "topic '{}' has {trades} partitions and '{}' has {changelog}; the state of a partition lives in the changelog partition of the same number: bring them to the same count before anything is consumed, or start afresh with new topics and a new kafka.group",
+            "topic '{}' has {trades} partitions and '{}' has {changelog}; the state of a \
+             partition lives in the changelog partition of the same number: bring them to the \
+             same count before anything is consumed, or start afresh with new topics and a new \
+             kafka.group",
             settings.name(Topic::Trades),
             settings.name(Topic::Changelog),
         )));
@@ -151,7 +156,8 @@ fn check_cleanup_policy(settings: &Settings) -> Result<()> {
     };
     match policy {
         Some((_, policy)) if policy != "delete" => Err(Error::Config(format!(
-            "topic '{name}' has cleanup.policy={policy}; feed events need delete: set it with kafka-configs, or name another topic in topics.trades"
+            "topic '{name}' has cleanup.policy={policy}; feed events need delete: set it with \
+             kafka-configs, or name another topic in topics.trades"
         ))),
         _ => Ok(()),
     }

@@ -99,8 +99,8 @@ impl ClientContext for MemberContext {
 }
 
 impl ConsumerContext for MemberContext {
-    /// Runs inside `BaseConsumer::poll`, on the pipeline's own thread, so no beat is in the middle of
-    /// its commit here.
+    /// Runs inside `BaseConsumer::poll`, on the pipeline's own thread, so no beat is in the middle
+    /// of its commit here.
     ///
     /// A new assignment is only noted: librdkafka starts to fetch when `assign` is called, and that
     /// happens with explicit offsets once every partition was restored and sought. Until then the
@@ -195,12 +195,12 @@ pub(super) fn describe(code: RDKafkaRespErr) -> String {
     text.to_string_lossy().into_owned()
 }
 
-/// Whether the client has a member id, so that the broker can tell a commit of this member from one of
-/// nobody in particular.
+/// Whether the client has a member id, so that the broker can tell a commit of this member from one
+/// of nobody in particular.
 pub(super) fn is_member<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> bool {
     let client = consumer.client().native_ptr();
-    // SAFETY: the handle is valid while `consumer` is borrowed; the text is ours, NUL-terminated, and
-    // freed once after it was looked at.
+    // SAFETY: the handle is valid while `consumer` is borrowed; the text is ours, NUL-terminated,
+    // and freed once after it was looked at.
     unsafe {
         let member_id = rdkafka::bindings::rd_kafka_memberid(client);
         if member_id.is_null() {

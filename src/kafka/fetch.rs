@@ -35,7 +35,8 @@ pub(super) enum Fetched<'a> {
 
 /// A queue that partitions of one consumer are forwarded to.
 pub(super) struct FetchQueue<C: ConsumerContext> {
-    // Declared before the consumer's handle only in spirit: `drop` frees it while the consumer lives.
+    // Declared before the consumer's handle only in spirit: `drop` frees it while the consumer
+    // lives.
     queue: *mut native::rd_kafka_queue_t,
     buffer: Vec<*mut native::rd_kafka_message_t>,
     header: CString,
@@ -97,7 +98,8 @@ impl<C: ConsumerContext> FetchQueue<C> {
         if self.buffer.len() < limit {
             self.buffer.resize(limit, ptr::null_mut());
         }
-        // SAFETY: `buffer` has room for `limit` pointers, which librdkafka overwrites from the front.
+        // SAFETY: `buffer` has room for `limit` pointers, which librdkafka overwrites from the
+        // front.
         let received = unsafe {
             native::rd_kafka_consume_batch_queue(
                 self.queue,
@@ -172,7 +174,8 @@ impl<C: ConsumerContext> FetchQueue<C> {
 
 impl<C: ConsumerContext> Drop for FetchQueue<C> {
     fn drop(&mut self) {
-        // SAFETY: made in `new`, destroyed once, and the consumer that it belongs to is still alive.
+        // SAFETY: made in `new`, destroyed once, and the consumer that it belongs to is still
+        // alive.
         unsafe { native::rd_kafka_queue_destroy(self.queue) };
     }
 }

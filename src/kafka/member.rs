@@ -74,7 +74,8 @@ impl Member {
             match self.consumer.poll(wait) {
                 None => {}
                 Some(Err(error)) => self.judge(&error)?,
-                // Fetching begins only after `capture`, so this cannot be; restoring is safe if it is.
+                // Fetching begins only after `capture`, so this cannot be; restoring is safe if it
+                // is.
                 Some(Ok(_)) => {
                     return Err(Error::Restore("a record took the wrong queue; restoring".into()));
                 }
@@ -93,12 +94,13 @@ impl Member {
         Ok(Some(assignment))
     }
 
-    /// Taken once per assignment and used for all its commits, not asked for at each commit: a member
-    /// that was thrown out loses its id in the background, and a transactional commit without an id is
-    /// taken by the broker from anybody. With the id and generation of the assignment it is refused.
+    /// Taken once per assignment and used for all its commits, not asked for at each commit: a
+    /// member that was thrown out loses its id in the background, and a transactional commit
+    /// without an id is taken by the broker from anybody. With the id and generation of the
+    /// assignment it is refused.
     ///
-    /// The id is looked at after it was captured. It can vanish in between, never come back: librdkafka
-    /// does not join anew before this assignment was answered.
+    /// The id is looked at after it was captured. It can vanish in between, never come back:
+    /// librdkafka does not join anew before this assignment was answered.
     fn capture_membership(&self) -> Option<ConsumerGroupMetadata> {
         let metadata = self.consumer.group_metadata();
         metadata.filter(|_| is_member(&self.consumer))
@@ -302,12 +304,15 @@ fn judge_partition(topic: &str, partition: i32, code: Code) -> Result<()> {
     match code {
         Code::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET
         | Code::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE => Err(Error::Config(format!(
-            "topic '{topic}' partition {partition}: the log no longer has the offset that comes next; either the topic was made anew or its retention has passed: restore the topic, or start afresh with a new kafka.group and a new changelog topic"
+            "topic '{topic}' partition {partition}: the log no longer has the offset that comes \
+             next; either the topic was made anew or its retention has passed: restore the topic, \
+             or start afresh with a new kafka.group and a new changelog topic"
         ))),
         Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
         | Code::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC
         | Code::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION => Err(Error::Config(format!(
-            "topic '{topic}' partition {partition} does not exist; create it with `ticksmith topics`"
+            "topic '{topic}' partition {partition} does not exist; create it with `ticksmith \
+             topics`"
         ))),
         other => {
             telemetry::log::client_error("member", &describe(other));

@@ -1,9 +1,9 @@
 //! `port::Log` and `port::Publisher` on rdkafka: one consumer group member and one transactional
 //! producer make a session in the shape of Kafka's exactly-once v2.
 //!
-//! Clients of a session: the member (reads trades, holds the group membership), the writer (outputs,
-//! state and consumed offsets in one transaction), the cluster client (metadata, uncommitted
-//! watermarks), and, while restoring, a changelog reader.
+//! Clients of a session: the member (reads trades, holds the group membership), the writer
+//! (outputs, state and consumed offsets in one transaction), the cluster client (metadata,
+//! uncommitted watermarks), and, while restoring, a changelog reader.
 
 mod changelog;
 mod cluster;

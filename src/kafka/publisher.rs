@@ -63,7 +63,8 @@ impl KafkaPublisher {
         // A broker that is away is the deliveries' business, not this check's.
         match self.cluster.partition_count(name) {
             Ok(found) if found != 0 && found != pinned => Err(Error::Config(format!(
-                "topic '{name}' had {pinned} partitions when this process started and has {found} now; symbols would change their partition: make new topics with the new count"
+                "topic '{name}' had {pinned} partitions when this process started and has {found} \
+                 now; symbols would change their partition: make new topics with the new count"
             ))),
             _ => Ok(()),
         }

@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 use crate::port::{Beat, Clock, Log, LogFactory, Polled, RawRecord, Restored, Topic};
 use crate::telemetry;
 
-/// Opens sessions of one process: all of them share one transactional id, so that a new session ends
-/// whatever transaction the one before it left open.
+/// Opens sessions of one process: all of them share one transactional id, so that a new session
+/// ends whatever transaction the one before it left open.
 pub struct KafkaLogFactory {
     settings: Arc<Settings>,
     transactional_id: String,
@@ -80,7 +80,9 @@ impl KafkaSession {
             return Ok(());
         }
         Err(Error::Config(format!(
-            "topic '{name}' had {pinned} partitions when this process started and has {found} now; symbols would move away from their state: make new topics with the new count, a new changelog and a new kafka.group"
+            "topic '{name}' had {pinned} partitions when this process started and has {found} \
+             now; symbols would move away from their state: make new topics with the new count, a \
+             new changelog and a new kafka.group"
         )))
     }
 
@@ -101,7 +103,9 @@ impl KafkaSession {
         };
         let (name, start) = (self.settings.name(Topic::Trades), restored.log_start);
         Err(Error::Config(format!(
-            "topic '{name}' partition {partition}: group '{}' stands at offset {committed}, but the log begins at {start}, so {} records are gone unseen; either bring them back, or accept the gap by starting afresh with a new kafka.group and a new changelog topic",
+            "topic '{name}' partition {partition}: group '{}' stands at offset {committed}, but \
+             the log begins at {start}, so {} records are gone unseen; either bring them back, or \
+             accept the gap by starting afresh with a new kafka.group and a new changelog topic",
             self.settings.kafka.group,
             start - committed,
         )))

@@ -100,7 +100,8 @@ impl Settings {
             ("enable.auto.commit", "false".into()),
             ("enable.auto.offset.store", "false".into()),
             ("isolation.level", "read_committed".into()),
-            // A position that the log no longer has is for people to decide about, never a silent jump.
+            // A position that the log no longer has is for people to decide about, never a silent
+            // jump.
             ("auto.offset.reset", "error".into()),
             // Eager: everything is given back before anything is handed out, so that two members
             // never hold one partition's state at the same time.

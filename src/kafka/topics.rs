@@ -120,7 +120,8 @@ fn create(settings: &Settings, plan: &TopicPlan) -> Result<bool> {
         .operation_timeout(Some(CREATE_WITHIN));
     let refused = |reason: String| {
         Error::Unavailable(format!(
-            "topic '{}' cannot be created on {} with {} replicas: {reason}; check topics.replication and the rights of this user",
+            "topic '{}' cannot be created on {} with {} replicas: {reason}; check \
+             topics.replication and the rights of this user",
             plan.name, settings.kafka.bootstrap, plan.replication
         ))
     };

@@ -78,7 +78,8 @@ impl Writer {
             |failure| {
                 let (Failure::Abort(reason) | Failure::Lost(reason)) = failure;
                 Error::Unavailable(format!(
-                    "transactions cannot begin on {bootstrap}: {reason}; is the transaction log of the cluster healthy?"
+                    "transactions cannot begin on {bootstrap}: {reason}; is the transaction log \
+                     of the cluster healthy?"
                 ))
             },
         )
@@ -150,7 +151,8 @@ impl Writer {
                     return Err(Failure::Abort("the broker takes no records".into()));
                 }
                 out = back;
-                // Sends what is queued without lingering; a time-out only means "not all of it yet".
+                // Sends what is queued without lingering; a time-out only means "not all of it
+                // yet".
                 let _ = self.producer.flush(RETRY_PAUSE);
             }
         }

@@ -104,7 +104,8 @@ impl fmt::Display for Amount {
 pub struct Turnover(U256);
 
 impl Turnover {
-    /// Adds `price × volume`; `None` past 256 bits (not reachable within `MAX_AMOUNT` and 2³⁰ trades).
+    /// Adds `price × volume`; `None` past 256 bits (not reachable within `MAX_AMOUNT` and 2³⁰
+    /// trades).
     pub fn checked_add_product(self, price: Amount, volume: Amount) -> Option<Self> {
         let product = match price.0.checked_mul(volume.0) {
             Some(small) => U256::from(small),

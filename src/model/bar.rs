@@ -81,7 +81,13 @@ macro_rules! words {
 }
 
 words!(BarState { Provisional => "provisional", Closed => "closed", Corrected => "corrected" });
-words!(Session { Pre => "pre", Regular => "regular", Post => "post", Closed => "closed", Mixed => "mixed" });
+words!(Session {
+    Pre => "pre",
+    Regular => "regular",
+    Post => "post",
+    Closed => "closed",
+    Mixed => "mixed",
+});
 words!(Verdict { Complete => "complete", Partial => "partial", Unknown => "unknown" });
 words!(ExclusionReason {
     OddLot => "odd_lot",

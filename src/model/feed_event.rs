@@ -66,8 +66,8 @@ pub struct FeedEvent {
     pub feed: String,
     /// The producer's clock, microseconds since the UNIX epoch.
     pub at_us: i64,
-    /// Newest accepted trade time of the connection + monotonic time since its receipt, ms since the
-    /// epoch; `None` before the first trade.
+    /// Newest accepted trade time of the connection + monotonic time since its receipt, ms since
+    /// the epoch; `None` before the first trade.
     pub feed_time_ms: Option<i64>,
     /// The last frame or ping before the event, in the producer's clock, µs since the epoch.
     pub confirmed_at_us: Option<i64>,

@@ -22,7 +22,8 @@ pub struct Trade {
     pub connection: i64,
     /// Running number of the element on its connection, from 1.
     pub seq: i64,
-    /// Arrival at the socket, microseconds since the UNIX epoch; 0 when there was no arrival (offline).
+    /// Arrival at the socket, microseconds since the UNIX epoch; 0 when there was no arrival
+    /// (offline).
     pub received_at_us: i64,
     /// Which feed: producer name and key slot, for example `finnhub/0`.
     pub feed: String,

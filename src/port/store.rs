@@ -1,5 +1,5 @@
-//! The tables: written by the pipeline, read by commands and pages. Writes are idempotent by key and
-//! ordered by write timestamp, so writing again is harmless and an old writer can never win.
+//! The tables: written by the pipeline, read by commands and pages. Writes are idempotent by key
+//! and ordered by write timestamp, so writing again is harmless and an old writer can never win.
 
 use crate::error::Result;
 use crate::model::{Bar, Effects, Interval, Judged};
@@ -14,8 +14,8 @@ pub trait Store: Send {
     fn write(&mut self, rows: &Effects) -> Result<()>;
 
     /// Returns when everything started is acknowledged. After `Unavailable`, everything since the
-    /// last successful flush must be written again; the store keeps it and does so itself on the next
-    /// call of `flush`.
+    /// last successful flush must be written again; the store keeps it and does so itself on the
+    /// next call of `flush`.
     fn flush(&mut self) -> Result<()>;
 }
 

@@ -14,6 +14,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::codec::avro::Avro;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::http::{Readiness, Server, serve_health};
 use crate::kafka::KafkaPublisher;
 use crate::port::{Clock, Publisher};
 use crate::registry;
@@ -55,6 +56,9 @@ pub fn run(_args: Args, config: Config) -> Result<()> {
     let plan = plan_feed(&config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let shutdown = Shutdown::on_signals()?;
+    let server = Server::bind(&config.http.bind, config.producer.http_port, "producer.http_port")?;
+    let readiness = Readiness::not_yet("connecting to the feed");
+    let _health = serve(server, readiness.clone(), &shutdown)?;
     let avro = registry::open_avro(&config.schema_registry, &config.topics, clock.clone())?;
     let publisher = KafkaPublisher::connect(&config, clock.clone())?;
     run_producer(FeedRun {
@@ -65,7 +69,22 @@ pub fn run(_args: Args, config: Config) -> Result<()> {
         clock,
         shutdown,
         progress_every: Some(PROGRESS_EVERY),
+        readiness,
     })
+}
+
+/// Health and metrics on a thread of their own; they end with the returned runtime.
+fn serve(server: Server, readiness: Readiness, shutdown: &Shutdown) -> Result<Runtime> {
+    let runtime = one_thread("http")?;
+    tracing::info!(url = server.url(), "health and metrics");
+    let shutdown = shutdown.clone();
+    runtime.spawn(async move {
+        let stop = async move { shutdown.requested().await };
+        if let Err(error) = serve_health(server, readiness, stop).await {
+            tracing::warn!(problem = %error, "health and metrics are gone; the feed goes on");
+        }
+    });
+    Ok(runtime)
 }
 
 /// Everything that a feed needs to run into a log.
@@ -80,6 +99,8 @@ pub struct FeedRun<'a> {
     pub shutdown: Shutdown,
     /// How often a progress line is logged; `None`: never.
     pub progress_every: Option<Duration>,
+    /// Ready while every connection of the plan is up.
+    pub readiness: Readiness,
 }
 
 /// Runs the feed until a stop is asked for. Blocks, and must not be called on an async thread: the
@@ -88,7 +109,7 @@ pub struct FeedRun<'a> {
 /// # Errors
 /// `Config`: the feed does not know a key. Whatever the publisher returns.
 pub fn run_producer(run: FeedRun<'_>) -> Result<()> {
-    let runtime = socket_runtime()?;
+    let runtime = one_thread("feed")?;
     let (sender, mut receiver) = mpsc::channel(run.config.producer.queue_frames.max(1));
     let mut desk = Desk::new(
         DeskRun {
@@ -96,6 +117,7 @@ pub fn run_producer(run: FeedRun<'_>) -> Result<()> {
             slots: run.plan.slots.len(),
             avro: run.avro.clone(),
             clock: run.clock.clone(),
+            readiness: run.readiness.clone(),
         },
         run.progress_every,
     );
@@ -124,6 +146,8 @@ pub struct DeskRun<'a> {
     pub slots: usize,
     pub avro: Arc<Avro>,
     pub clock: Arc<dyn Clock>,
+    /// Ready while every slot is up.
+    pub readiness: Readiness,
 }
 
 /// Publishes signals that come from no socket (the past of a simulated market) until their sender
@@ -139,13 +163,13 @@ pub fn publish_signals(
     Desk::new(run, None).serve(signals, publisher)
 }
 
-fn socket_runtime() -> Result<Runtime> {
+fn one_thread(name: &str) -> Result<Runtime> {
     Builder::new_multi_thread()
         .worker_threads(1)
-        .thread_name("feed")
+        .thread_name(name)
         .enable_all()
         .build()
-        .map_err(|error| Error::Unavailable(format!("no thread for the feed: {error}")))
+        .map_err(|error| Error::Unavailable(format!("no thread for {name}: {error}")))
 }
 
 /// One client per key; the first one that fails stops the others.

@@ -41,8 +41,8 @@ impl Args {
 /// Runs the command to its end.
 ///
 /// # Errors
-/// `Unavailable` when Kafka or Cassandra is not there at the start; `Config` when a topic or a table
-/// is missing, or the state belongs to something else.
+/// `Unavailable` when Kafka or Cassandra is not there at the start; `Config` when a topic or a
+/// table is missing, or the state belongs to something else.
 pub fn run(args: Args, config: Config) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);

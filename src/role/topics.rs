@@ -48,7 +48,8 @@ pub fn run(_args: Args, config: Config) -> Result<()> {
     }
     let of = reports.len();
     Err(Error::Differences(format!(
-        "{differing} of {of} topics differ from the configuration and were left as they are; change them with kafka-configs, or the configuration"
+        "{differing} of {of} topics differ from the configuration and were left as they are; \
+         change them with kafka-configs, or the configuration"
     )))
 }
 

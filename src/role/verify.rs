@@ -1,6 +1,6 @@
-//! `ticksmith verify`: compare the bars of recorded frames with a CSV of expected bars. The frames go
-//! through the producer's logic and the engine, offline, so that anybody can check our arithmetic
-//! against bars that somebody else made.
+//! `ticksmith verify`: compare the bars of recorded frames with a CSV of expected bars. The frames
+//! go through the producer's logic and the engine, offline, so that anybody can check our
+//! arithmetic against bars that somebody else made.
 
 mod compare;
 mod replay;

@@ -13,8 +13,8 @@ mod logging;
 use std::sync::LazyLock;
 
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 pub use logging::start_logging;
@@ -28,7 +28,10 @@ pub fn render() -> String {
 }
 
 macro_rules! makers {
-    ($($function:ident($opts:ident, $labels:ident) -> $plain:ident, $vector_function:ident -> $vector:ident;)+) => {$(
+    ($(
+        $function:ident($opts:ident, $labels:ident) -> $plain:ident,
+        $vector_function:ident -> $vector:ident;
+    )+) => {$(
         /// Registers a metric; `name` begins with `ticksmith_` and is used once.
         pub(crate) fn $function(name: &str, help: &str) -> $plain {
             let metric = $plain::with_opts($opts::new(name, help)).expect("a valid metric name");
@@ -47,6 +50,5 @@ macro_rules! makers {
 makers! {
     counter(Opts, labels) -> IntCounter, counter_by -> IntCounterVec;
     gauge(Opts, labels) -> IntGauge, gauge_by -> IntGaugeVec;
-    real_gauge(Opts, labels) -> Gauge, real_gauge_by -> GaugeVec;
     histogram(HistogramOpts, labels) -> Histogram, histogram_by -> HistogramVec;
 }

@@ -1,4 +1,5 @@
-//! Our own schemas, embedded: parsed once, with the writer, the reader and the frame header of each.
+//! Our own schemas, embedded: parsed once, with the writer, the reader and the frame header of
+//! each.
 
 use std::sync::LazyLock;
 

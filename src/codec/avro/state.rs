@@ -1,5 +1,6 @@
-//! The wire form of the changelog: keys `meta`, `owners` and `window/<interval>/<start_ms>/<symbol>`,
-//! amounts as exact text, and a version, so that a state is never taken for what it is not.
+//! The wire form of the changelog: keys `meta`, `owners` and
+//! `window/<interval>/<start_ms>/<symbol>`, amounts as exact text, and a version, so that a state
+//! is never taken for what it is not.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -266,8 +266,8 @@ fn a_cut_or_extended_record_is_definitely_no_record() {
     }
 }
 
-/// Bytes made with fastavro 1.13 from the schema file, under the fingerprint of Java and fastavro, and
-/// under the one of Avro's own Python library.
+/// Bytes made with fastavro 1.13 from the schema file, under the fingerprint of Java and fastavro,
+/// and under the one of Avro's own Python library.
 #[test]
 fn records_of_foreign_libraries_are_read() {
     let datum = FASTAVRO_DATUM;
@@ -279,7 +279,8 @@ fn records_of_foreign_libraries_are_read() {
     assert_eq!(ours, from_hex(&format!("c3011493f056423b6e24{datum}")));
 }
 
-const FASTAVRO_DATUM: &str = "1c42494e414e43453a58525045544807983b2b5028573f0000000000003740c8f5ec81b75b02040231043132008280ecafe6a5ca050eb69e80bbe6a5ca051266696e6e6875622f30";
+const FASTAVRO_DATUM: &str = "1c42494e414e43453a58525045544807983b2b5028573f0000000000003740\
+     c8f5ec81b75b02040231043132008280ecafe6a5ca050eb69e80bbe6a5ca051266696e6e6875622f30";
 
 fn from_hex(text: &str) -> Vec<u8> {
     let digit = |index| u8::from_str_radix(&text[index..index + 2], 16).expect("hex");
@@ -297,7 +298,8 @@ fn a_record_of_another_kind_is_definitely_no_trade() {
     assert_eq!(registered.decode_trade(&trade_bytes(&single, &sample_trade())), Ok(sample_trade()));
 }
 
-const WITHOUT_FEED: &str = r#"{"type": "record", "name": "Trade", "namespace": "elsewhere", "fields": [
+const WITHOUT_FEED: &str = r#"{
+    "type": "record", "name": "Trade", "namespace": "elsewhere", "fields": [
     {"name": "symbol", "type": "string"},
     {"name": "price", "type": "double"},
     {"name": "venue", "type": ["null", "string"], "default": null},

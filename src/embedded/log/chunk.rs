@@ -50,8 +50,8 @@ pub(super) fn append(bytes: &mut Vec<u8>, record: &OutRecord) {
     }
 }
 
-/// Takes the record at `position` and moves it behind; `None` at the end or when the bytes are not a
-/// chunk.
+/// Takes the record at `position` and moves it behind; `None` at the end or when the bytes are not
+/// a chunk.
 pub(super) fn take<'a>(bytes: &'a [u8], position: &mut usize) -> Option<View<'a>> {
     let mut rest = bytes.get(*position..)?;
     if rest.is_empty() {
@@ -115,7 +115,9 @@ mod tests {
         #[test]
         fn what_was_appended_is_taken_back(
             texts in prop::collection::vec(
-                (any::<Option<Vec<u8>>>(), any::<Option<Vec<u8>>>(), any::<Option<Vec<u8>>>()), 0..20)
+                (any::<Option<Vec<u8>>>(), any::<Option<Vec<u8>>>(), any::<Option<Vec<u8>>>()),
+                0..20,
+            )
         ) {
             let mut bytes = Vec::new();
             for (key, value, header) in &texts {

@@ -1,5 +1,5 @@
-//! `port::Publisher` on the embedded topics: a bounded queue and one thread that writes all that has
-//! come together since its last write.
+//! `port::Publisher` on the embedded topics: a bounded queue and one thread that writes all that
+//! has come together since its last write.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

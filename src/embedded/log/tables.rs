@@ -80,7 +80,8 @@ pub(super) fn append<'a>(
     now_ms: i64,
 ) -> rusqlite::Result<i64> {
     let mut insert = connection.prepare_cached(
-        "INSERT INTO log_chunks (topic, partition, base_offset, record_count, written_at_ms, records)
+        "INSERT INTO log_chunks
+             (topic, partition, base_offset, record_count, written_at_ms, records)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     let (mut base, mut count, mut bytes) = (base_offset, 0, Vec::new());

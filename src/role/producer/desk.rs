@@ -12,6 +12,7 @@ use crate::codec::avro::Avro;
 use crate::config::RepeatedFrames;
 use crate::engine::{Intake, IntakeConfig, IntakeOutput, Numbered, Rejection};
 use crate::error::Result;
+use crate::http::Readiness;
 use crate::model::feed_event::FEED_EVENT_HEADER;
 use crate::model::{Arrival, FeedEvent, Trade, partition_for_key};
 use crate::port::{Clock, OutRecord, Publisher, Topic};
@@ -31,17 +32,24 @@ pub(super) struct Desk {
     flush_within: Duration,
     output: IntakeOutput,
     progress: Option<Progress>,
+    readiness: Readiness,
 }
 
 struct Slot {
     feed: String,
     /// Of the newest connection, released or not yet.
     intake: Option<Intake>,
+    /// Why the connection is not up; `None`: it is.
+    down: Option<String>,
 }
 
 impl Desk {
     pub(super) fn new(run: DeskRun<'_>, progress_every: Option<Duration>) -> Self {
-        let slot = |slot| Slot { feed: feed_name(run.config, slot), intake: None };
+        let slot = |slot| Slot {
+            feed: feed_name(run.config, slot),
+            intake: None,
+            down: Some("connecting".into()),
+        };
         Self {
             slots: (0..run.slots).map(slot).collect(),
             progress: progress_every.map(|every| Progress::new(every, run.clock.as_ref())),
@@ -51,6 +59,7 @@ impl Desk {
             future_bound_ms: run.config.stream.future_bound_ms,
             flush_within: Duration::from_millis(run.config.stream.drain_deadline_ms),
             output: IntakeOutput::default(),
+            readiness: run.readiness,
         }
     }
 
@@ -79,10 +88,26 @@ impl Desk {
 
     fn take(&mut self, signal: Signal) {
         let Signal { slot, arrival, happening } = signal;
+        self.follow(slot, &happening);
         match happening {
             Happening::Connected { connection } => self.connect(slot, connection, arrival),
             Happening::Stopped { detail } => self.release(slot, arrival, &detail),
             happening => self.pass_on(slot, arrival, happening),
+        }
+    }
+
+    /// Tells readiness of every connection that comes or goes.
+    fn follow(&mut self, slot: usize, happening: &Happening) {
+        self.slots[slot].down = match happening {
+            Happening::Connected { .. } => None,
+            Happening::Silence { detail }
+            | Happening::Disconnected { detail }
+            | Happening::Stopped { detail } => Some(detail.clone()),
+            _ => return,
+        };
+        match self.slots.iter().find_map(|one| Some((&one.feed, one.down.as_ref()?))) {
+            None => self.readiness.set_ready(),
+            Some((feed, reason)) => self.readiness.set_not_ready(format!("feed {feed}: {reason}")),
         }
     }
 
@@ -106,7 +131,7 @@ impl Desk {
     }
 
     fn pass_on(&mut self, slot: usize, arrival: Arrival, happening: Happening) {
-        let Slot { feed, intake: Some(intake) } = &mut self.slots[slot] else { return };
+        let Slot { feed, intake: Some(intake), .. } = &mut self.slots[slot] else { return };
         let output = &mut self.output;
         match happening {
             Happening::Frame { raw, frame } => {

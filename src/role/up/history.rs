@@ -13,6 +13,7 @@ use crate::codec::avro::Avro;
 use crate::codec::finnhub;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::http::Readiness;
 use crate::model::Arrival;
 use crate::port::{Clock, Publisher};
 use crate::role::producer::{DeskRun, publish_signals};
@@ -90,7 +91,13 @@ pub fn publish(past: &Past, options: &MarketOptions, run: Run<'_>) -> Result<Vec
         .name("history".into())
         .spawn(move || player.play(&shutdown))
         .map_err(|error| Error::Unavailable(format!("no thread for the history: {error}")))?;
-    let desk = DeskRun { config: run.config, slots: 1, avro: run.avro, clock: run.clock };
+    let desk = DeskRun {
+        config: run.config,
+        slots: 1,
+        avro: run.avro,
+        clock: run.clock,
+        readiness: Readiness::not_yet("the past has no connection"),
+    };
     publish_signals(desk, &mut receiver, run.publisher)?;
     playing.join().map_err(|_| Error::Bug("the history ended by a panic".into()))
 }

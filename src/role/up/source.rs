@@ -10,6 +10,7 @@ use super::history::{self, Past};
 use crate::codec::avro::Avro;
 use crate::config::{Config, Secret};
 use crate::error::{Error, Result};
+use crate::http::Readiness;
 use crate::port::{BarQuery, Clock, Publisher, StoreReader};
 use crate::role::producer::{FeedRun, plan_feed, run_producer};
 use crate::role::{simulate, wiring};
@@ -133,6 +134,7 @@ impl Feed {
             clock: parts.clock,
             shutdown: parts.shutdown,
             progress_every: None,
+            readiness: Readiness::not_yet("connecting"),
         })
     }
 }

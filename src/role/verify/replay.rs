@@ -16,7 +16,8 @@ use crate::engine::{
 use crate::error::{Error, Result};
 use crate::model::{Arrival, Bar, Effects, Frame, Origin, Tally, Trade};
 
-/// The feed sends frames of some kilobytes; a longer line is no frame, and must not fill the memory.
+/// The feed sends frames of some kilobytes; a longer line is no frame, and must not fill the
+/// memory.
 const LINE_BYTES_MAX: u64 = 16 << 20;
 const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
 const SYMBOLS_LISTED: usize = 20;

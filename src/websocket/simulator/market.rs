@@ -32,7 +32,8 @@ pub struct MarketOptions {
     pub tardy_rate: f64,
     /// Share of trades 11 to 20 min older: too late for the default allowed lateness.
     pub late_rate: f64,
-    /// Where prices begin, for symbols that have traded before; the others begin where they look right.
+    /// Where prices begin, for symbols that have traded before; the others begin where they look
+    /// right.
     pub first_prices: Vec<(String, f64)>,
 }
 
