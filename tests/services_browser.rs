@@ -91,3 +91,60 @@ fn the_dashboard_draws_candles_that_move() {
     let away = page.requests.iter().filter(|request| !request.starts_with(&up.url));
     assert_eq!(away.collect::<Vec<_>>(), Vec::<&String>::new(), "requests leave the host");
 }
+
+#[test]
+fn the_page_finds_the_server_again() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path().to_str().expect("text");
+    let arguments = ["--symbols", "AAPL", "--rate", "50", "--history", "20m", "--data", data];
+    let up = Up::start(&arguments);
+    let mut page = Page::open(&up.url, 1_000, 700);
+    page.wait_for("document.body.dataset.candles >= 3");
+    page.wait_for("document.getElementById('feed').dataset.state === 'ok'");
+    let port = up.url.rsplit(':').next().expect("a port").to_owned();
+    up.signal(libc::SIGINT);
+    assert!(up.wait().0.success());
+    page.wait_for("document.getElementById('feed').dataset.state === 'bad'");
+
+    let last = page.evaluate("document.body.dataset.last").as_str().expect("a bar").to_owned();
+    let again = Up::start(&[&arguments[..], &["--port", &port]].concat());
+    assert!(again.url.ends_with(&port));
+    page.wait_for("document.getElementById('feed').dataset.state === 'ok'");
+    page.wait_for(&format!("document.body.dataset.last !== '{last}'"));
+    page.wait_for("document.body.dataset.candles >= 3");
+}
+
+/// Three windows of a regular session; the second has odd lots only, which set no price.
+fn frames_with_a_volume_only_bar() -> String {
+    const TEN_IN_NEW_YORK_MS: i64 = 1_709_650_800_000;
+    let frame = |position: i64| {
+        let time_ms = TEN_IN_NEW_YORK_MS + position * 10_000;
+        let is_odd = (30..60).contains(&position);
+        let (codes, size) = if is_odd { ("\"1\",\"12\"", 7) } else { ("\"1\"", 100 + position) };
+        let price = 170.0 + (position % 7) as f64 / 10.0;
+        let trade = format!(
+            "{{\"c\":[{codes}],\"p\":{price},\"s\":\"AAPL\",\"t\":{time_ms},\"v\":{size}}}"
+        );
+        format!("{{\"data\":[{trade}],\"type\":\"trade\"}}\n")
+    };
+    (0..80).map(frame).collect()
+}
+
+#[test]
+fn a_bar_without_prices_is_no_candle_at_zero() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let frames = directory.path().join("frames.jsonl");
+    std::fs::write(&frames, frames_with_a_volume_only_bar()).expect("written");
+    let up = Up::start(&["--frames", frames.to_str().expect("text"), "--speed", "max"]);
+    let mut page = Page::open(&up.url, 1_000, 700);
+    page.evaluate(DARK);
+    page.wait_for(
+        "document.body.dataset.candles === '2' && document.body.dataset.volumeOnly === '1'",
+    );
+    // On an axis that reached down to zero, candles of half a dollar at 170 would be flat lines.
+    page.wait_for(&format!("{CANDLE_PIXELS} > 1500"));
+    page.screenshot(&pictures().join("volume-only.png"));
+    let bars = up.json("/api/v1/bars/AAPL?interval=5m");
+    assert!(bars["bars"][1]["open"].is_null() && bars["bars"][1]["volume"] == 210.0, "{bars}");
+    assert_eq!(page.complaints, Vec::<String>::new());
+}

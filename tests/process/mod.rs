@@ -31,14 +31,16 @@ pub fn ticksmith(arguments: &[&str]) -> Command {
 }
 
 impl Up {
-    /// Starts `up` on a free port and waits until it has said where.
+    /// Starts `up`, on a free port unless one is named, and waits until it has said where.
     pub fn start(arguments: &[&str]) -> Self {
         Self::start_in(arguments, None)
     }
 
     /// The same with another place for throw-away directories.
     pub fn start_in(arguments: &[&str], temporary: Option<&std::path::Path>) -> Self {
-        let mut command = ticksmith(&[&["up", "--port", "0"], arguments].concat());
+        let any_port: &[&str] =
+            if arguments.contains(&"--port") { &["up"] } else { &["up", "--port", "0"] };
+        let mut command = ticksmith(&[any_port, arguments].concat());
         if let Some(temporary) = temporary {
             command.env("TMPDIR", temporary);
         }
