@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use devtools::Page;
 use process::Up;
 
-const DARK: &str = "localStorage.setItem('theme', 'dark'); location.reload()";
 /// Pixels of the chart that have the colour of rising or falling candles, opaque as bodies and
 /// wicks are; volume columns are translucent and do not count.
 const CANDLE_PIXELS: &str = "(() => {
@@ -47,7 +46,6 @@ fn candles(page: &mut Page) -> u64 {
 fn the_dashboard_draws_candles_that_move() {
     let up = Up::start(&["--for", "300s", "--history", "3h", "--seed", "7"]);
     let mut page = Page::open(&up.url, 1_360, 850);
-    page.evaluate(DARK);
     page.wait_for("document.body.dataset.symbol === 'AAPL' && document.body.dataset.candles >= 30");
 
     // Really drawn, not only held in memory.
@@ -137,7 +135,6 @@ fn a_bar_without_prices_is_no_candle_at_zero() {
     std::fs::write(&frames, frames_with_a_volume_only_bar()).expect("written");
     let up = Up::start(&["--frames", frames.to_str().expect("text"), "--speed", "max"]);
     let mut page = Page::open(&up.url, 1_000, 700);
-    page.evaluate(DARK);
     page.wait_for(
         "document.body.dataset.candles === '2' && document.body.dataset.volumeOnly === '1'",
     );

@@ -52,7 +52,8 @@ impl FeedBoard {
             Some(away) => ("disconnected", away.detail.clone()),
             None => {
                 let symbols: usize = self.feeds.values().map(|feed| feed.symbols).sum();
-                ("connected", format!("{symbols} symbols"))
+                let noun = if symbols == 1 { "symbol" } else { "symbols" };
+                ("connected", format!("{symbols} {noun}"))
             }
         };
         FeedView { source: self.source.clone(), state, detail }

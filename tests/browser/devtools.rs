@@ -50,7 +50,7 @@ impl Drop for Page {
 }
 
 impl Page {
-    /// Starts a browser with a window of that size and opens `url`.
+    /// Starts a browser with a window of that size, for somebody who prefers dark, and opens `url`.
     pub fn open(url: &str, width: u32, height: u32) -> Self {
         let profile = tempfile::tempdir().expect("a directory for the profile");
         let (child, address) = start(profile.path());
@@ -70,7 +70,9 @@ impl Page {
             page.call(&format!("{domain}.enable"), json!({}));
         }
         page.resize(width, height);
-        page.go(url);
+        let dark = json!({"name": "prefers-color-scheme", "value": "dark"});
+        page.call("Emulation.setEmulatedMedia", json!({"features": [dark]}));
+        page.call("Page.navigate", json!({"url": url}));
         page
     }
 
@@ -79,10 +81,6 @@ impl Page {
         let metrics =
             json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_phone});
         self.call("Emulation.setDeviceMetricsOverride", metrics);
-    }
-
-    pub fn go(&mut self, url: &str) {
-        self.call("Page.navigate", json!({"url": url}));
     }
 
     /// The value of an expression.

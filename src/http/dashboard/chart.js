@@ -162,7 +162,8 @@ export class BarChart {
 
 /** The text of one bar's legend, as label and value pairs. */
 export function legendOf(bar, decimals) {
-  const cells = [['', time(bar.ts).slice(0, 5)]];
+  const isOld = Date.now() - bar.ts > DAY_MS;
+  const cells = [['', isOld ? dayAndTime(bar.ts) : time(bar.ts).slice(0, 5)]];
   if (bar.open == null) {
     cells.push(['', 'volume only: no trade could set a price']);
   } else {
