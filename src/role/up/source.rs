@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::http::Readiness;
 use crate::port::{BarQuery, Clock, Publisher, StoreReader};
 use crate::role::producer::{FeedRun, plan_feed, run_producer};
-use crate::role::{simulate, wiring};
+use crate::role::simulate;
 use crate::runtime::Shutdown;
 use crate::websocket::Address;
 use crate::websocket::simulator::{
