@@ -37,8 +37,8 @@ pub struct TradeRow {
 
 impl TradeRow {
     pub const SELECTED: &'static str = "symbol, ts, connection, seq, price, volume, conditions, \
-        received_at, feed, disposition, reason, session, updates, log_partition, log_offset, watermark, late_by_ms, late_window_start, \
-        WRITETIME(disposition) AS written_at_us";
+        received_at, feed, disposition, reason, session, updates, log_partition, log_offset, \
+        watermark, late_by_ms, late_window_start, WRITETIME(disposition) AS written_at_us";
 
     pub fn into_judged(self) -> Result<Judged> {
         let reason = self.reason.as_deref().unwrap_or_default();

@@ -46,6 +46,9 @@ pub trait World {
     fn reader(&self) -> Result<Box<dyn StoreReader>>;
 }
 
+/// A case with its name.
+pub type Case = (&'static str, fn(&dyn World) -> Result<()>);
+
 /// The defaults, with a third interval.
 pub fn config() -> Config {
     let mut config: Config =
