@@ -28,6 +28,11 @@ use partitions::Partitions;
 /// First and longest pause after a dependency refused, ms.
 const RETRY_INITIAL_MS: u64 = 100;
 const RETRY_LONGEST_MS: u64 = 5_000;
+/// While the stream is behind, a micro-batch may be so many times longer and larger: nobody waits
+/// for its first record then, and a store is fastest with many rows of one partition at a time.
+const CATCH_UP_FACTOR: usize = 5;
+/// Behind means: what is left to read takes longer than this at the pace of the last beat, ms.
+const BEHIND_MS: i64 = 1_000;
 /// A pause is slept in steps of this, so that a stop is noticed, ms.
 const RETRY_STEP_MS: u64 = 50;
 
@@ -79,8 +84,9 @@ pub struct Pipeline {
     beat_records: usize,
     beat_started_us: i64,
     sampled_at_us: i64,
-    /// When a poll last brought less than it could: the lag is at most the time since.
-    caught_up_at_us: i64,
+    /// How long the rest of the log takes at the pace of the last beat, ms; as good as endless
+    /// before the first one.
+    lag_ms: i64,
     /// When the stop was asked for.
     stop_asked_at_us: Option<i64>,
     /// End offsets at start, for `until_end`.
@@ -112,7 +118,7 @@ pub fn run(mut parts: Parts, shutdown: Shutdown) -> Result<BeatReport> {
         beat_records: 0,
         beat_started_us: now_us,
         sampled_at_us: now_us,
-        caught_up_at_us: now_us,
+        lag_ms: i64::MAX,
         stop_asked_at_us: None,
         ends: None,
         last_report: BeatReport::default(),
@@ -190,8 +196,7 @@ impl Pipeline {
     /// Polls for up to `batch_ms` and takes in what comes.
     fn take_batch(&mut self) -> Result<()> {
         let started_us = self.parts.clock.monotonic_us();
-        let schedule = &self.parts.schedule;
-        let (batch_ms, limit) = (schedule.batch_ms, schedule.batch_records);
+        let (batch_ms, limit) = self.batch_bounds();
         let mut taken = 0;
         while taken < limit {
             let left_ms = batch_ms.saturating_sub(self.since_ms(started_us));
@@ -210,10 +215,15 @@ impl Pipeline {
             }
         }
         self.beat_records += taken;
-        if taken < limit {
-            self.caught_up_at_us = self.parts.clock.monotonic_us();
-        }
         Ok(())
+    }
+
+    fn batch_bounds(&self) -> (u64, usize) {
+        let schedule = &self.parts.schedule;
+        if self.lag_ms <= BEHIND_MS {
+            return (schedule.batch_ms, schedule.batch_records);
+        }
+        (schedule.batch_ms * CATCH_UP_FACTOR as u64, schedule.batch_records * CATCH_UP_FACTOR)
     }
 
     /// Takes over a new assignment: whatever was not committed is void, every partition is rebuilt
@@ -253,9 +263,8 @@ impl Pipeline {
 
     fn sample_is_due(&mut self) -> bool {
         let schedule = &self.parts.schedule;
-        let lag_ms = self.since_ms(self.caught_up_at_us);
         let due = self.since_ms(self.sampled_at_us) >= schedule.provisional_every_ms
-            && i64::try_from(lag_ms).is_ok_and(|lag| lag <= schedule.provisional_max_lag_ms);
+            && self.lag_ms <= schedule.provisional_max_lag_ms;
         if due {
             self.sampled_at_us = self.parts.clock.monotonic_us();
         }
@@ -330,10 +339,12 @@ impl Pipeline {
             self.outbox.recycle(beat);
         }
         let ended_us = self.parts.clock.monotonic_us();
-        events::beat(self.beat_records, ended_us - self.beat_started_us);
+        let (taken, lasted_us) = (self.beat_records, ended_us - self.beat_started_us);
+        events::beat(taken, lasted_us);
         self.beat_records = 0;
         self.beat_started_us = ended_us;
         self.report(commit_started_us - flush_started_us, ended_us - commit_started_us);
+        self.lag_ms = lag_ms(self.last_report.lag_records, taken, lasted_us);
         Ok(())
     }
 
@@ -410,6 +421,15 @@ impl Pipeline {
             std::thread::sleep(Duration::from_millis(RETRY_STEP_MS));
         }
     }
+}
+
+/// Time to read `lag_records` at the pace of a beat that took `taken` records in `lasted_us`, ms.
+fn lag_ms(lag_records: i64, taken: usize, lasted_us: i64) -> i64 {
+    if lag_records == 0 {
+        return 0;
+    }
+    let taken = i64::try_from(taken).unwrap_or(i64::MAX).max(1);
+    lag_records.saturating_mul(lasted_us / 1_000) / taken
 }
 
 fn add(sum: &mut Tally, one: Tally) {

@@ -171,7 +171,7 @@ impl Shared {
     }
 
     fn start_pages(&self, config: &Config, server: Server) -> Result<()> {
-        let intervals = wiring::intervals(config)?;
+        let intervals = config.stream.parsed_intervals();
         let context = ApiContext::new(self.reader.clone(), self.hub.clone(), &intervals);
         let router = dashboard_router(context, self.hub.readiness());
         let drained = self.drained.clone();

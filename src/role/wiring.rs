@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use chrono::DateTime;
-
 use crate::config::{Config, Guarantee};
 use crate::engine::{ClassRule, Policy, Rules};
 use crate::error::{Error, Result};
@@ -19,13 +17,11 @@ const HOUR_MS: i64 = 3_600_000;
 /// `Config` naming the key that does not fit.
 pub fn rules_for(config: &Config, intervals: Vec<Interval>) -> Result<Rules> {
     let stream = &config.stream;
-    let earliest = DateTime::parse_from_rfc3339(&stream.earliest)
-        .map_err(|error| Error::Config(format!("stream.earliest: {error}")))?;
     Ok(Rules {
         out_of_orderness_ms: stream.out_of_orderness_ms,
         allowed_lateness_ms: stream.allowed_lateness_ms,
         future_bound_ms: stream.future_bound_ms,
-        earliest_ms: earliest.timestamp_millis(),
+        earliest_ms: stream.earliest_ms(),
         policy: Policy::parse(&stream.policy).map_err(Error::Config)?,
         classes: ClassRule {
             crypto_prefixes: stream.crypto_prefixes.clone(),
@@ -39,14 +35,7 @@ pub fn rules_for(config: &Config, intervals: Vec<Interval>) -> Result<Rules> {
 
 /// The rules of the configured intervals.
 pub fn rules(config: &Config) -> Result<Arc<Rules>> {
-    let intervals = intervals(config)?;
-    rules_for(config, intervals).map(Arc::new)
-}
-
-/// The configured intervals, as written.
-pub fn intervals(config: &Config) -> Result<Vec<Interval>> {
-    let parse = |text: &String| Interval::parse(text).map_err(Error::Config);
-    config.stream.intervals.iter().map(parse).collect()
+    rules_for(config, config.stream.parsed_intervals()).map(Arc::new)
 }
 
 /// The beat as configured; it runs until it is asked to stop.

@@ -154,8 +154,18 @@ pub fn idle_keys(defaults: &str, sources: &[Source]) -> Vec<String> {
 }
 
 /// Keys that are read in their parsed form.
-const PARSED: [(&str, &str); 3] =
-    [("api_key", "api_keys"), ("intervals", "parsed_intervals"), ("earliest", "earliest_ms")];
+const PARSED: [(&str, &str); 10] = [
+    ("api_key", "api_keys"),
+    ("intervals", "parsed_intervals"),
+    ("earliest", "earliest_ms"),
+    ("bronze_days", "bronze_s"),
+    ("silver_days", "silver_s"),
+    ("gold_5m_days", "gold_s"),
+    ("gold_1h_days", "gold_s"),
+    ("gold_other_days", "gold_s"),
+    ("feed_events_days", "feed_events_s"),
+    ("feed_gaps_days", "feed_gaps_s"),
+];
 
 /// Whether a room other than `config` names the field, or its parsed form.
 fn is_read(key: &str, sources: &[Source]) -> bool {

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::http::Readiness;
 use crate::port::{BarQuery, Clock, Publisher, StoreReader};
 use crate::role::producer::{FeedRun, plan_feed, run_producer};
-use crate::role::{simulate, wiring};
+use crate::role::simulate;
 use crate::runtime::Shutdown;
 use crate::websocket::Address;
 use crate::websocket::simulator::{
@@ -154,7 +154,7 @@ fn market_options(config: &Config) -> MarketOptions {
 
 /// Where a market that was stopped goes on.
 fn last_prices(config: &Config, reader: &dyn StoreReader) -> Result<Vec<(String, f64)>> {
-    let Some(interval) = wiring::intervals(config)?.into_iter().min() else {
+    let Some(interval) = config.stream.parsed_intervals().into_iter().min() else {
         return Ok(Vec::new());
     };
     let mut prices = Vec::new();
