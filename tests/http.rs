@@ -303,6 +303,9 @@ fn a_live_reader_gets_what_changed_and_only_that() {
     let many: Vec<Bar> =
         (2..40).map(|n| bar(n * 300_000, Some(7.0), BarState::Closed, 1)).collect();
     many.iter().for_each(|bar| server.hub.bars(std::slice::from_ref(bar)));
+    next_event(&mut lines, "bars");
+    // Only a beat says that the store has them.
+    server.hub.beat(&BeatReport { tally, ..BeatReport::default() });
     assert_eq!(next_event(&mut lines, "missed"), serde_json::json!({}));
     assert_eq!(server.json("/api/v1/state")["counts"]["merged"], 7);
 }

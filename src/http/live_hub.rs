@@ -38,6 +38,10 @@ pub struct LiveHub {
 struct Board {
     /// Moves with every change; a reader's cursor is the version that it has seen.
     version: u64,
+    /// The version at the last beat: what is older can be read from the store.
+    stored_version: u64,
+    /// Beats so far.
+    beat_count: u64,
     tapes: FxHashMap<Arc<str>, Tape>,
     latest_bar: Option<Bar>,
     bar_counts: BarCounts,
@@ -81,8 +85,11 @@ pub(super) struct Wanted {
 pub(super) struct News {
     pub bars: Vec<Bar>,
     pub trades: Vec<TradeRow>,
-    /// Bars were pushed out before this reader saw them: it should read them from the store.
+    /// Bars were pushed out before this reader saw them: it should read them from the store, once
+    /// the next beat has put them there.
     pub missed: bool,
+    /// Beats so far.
+    pub beats: u64,
 }
 
 impl LiveHub {
@@ -119,23 +126,26 @@ impl LiveHub {
         self.board().latest_bar.clone()
     }
 
-    /// Bars and trades that changed after `cursor`, which moves on.
-    pub(super) fn news(&self, wanted: &Wanted, cursor: &mut u64) -> News {
+    /// Bars and trades that changed after `cursor` (`None`: the reader begins), which moves on.
+    pub(super) fn news(&self, wanted: &Wanted, cursor: &mut Option<u64>) -> News {
         let board = self.board();
-        let mut news = News::default();
+        let mut news = News { beats: board.beat_count, ..News::default() };
+        // A reader that begins is about to read the store.
+        let read_version = cursor.unwrap_or(board.stored_version);
+        let seen_version = cursor.unwrap_or(0);
         match &wanted.symbol {
             Some(symbol) => {
                 if let Some(tape) = board.tapes.get(symbol.as_str()) {
-                    tape.collect(wanted.interval, *cursor, &mut news);
+                    tape.collect(wanted.interval, seen_version, read_version, &mut news);
                 }
             }
             None => {
                 for tape in board.tapes.values() {
-                    tape.collect(wanted.interval, *cursor, &mut news);
+                    tape.collect(wanted.interval, seen_version, read_version, &mut news);
                 }
             }
         }
-        *cursor = board.version;
+        *cursor = Some(board.version);
         drop(board);
         news.bars.sort_by_key(|bar| bar.window.start_ms);
         news
@@ -206,6 +216,8 @@ impl Live for LiveHub {
             board.beats.pop_front();
         }
         board.report = report.clone();
+        board.stored_version = board.version;
+        board.beat_count += 1;
     }
 }
 
@@ -263,13 +275,19 @@ impl Tape {
         }
     }
 
-    fn collect(&self, interval: Option<Interval>, cursor: u64, news: &mut News) {
+    fn collect(
+        &self,
+        interval: Option<Interval>,
+        seen_version: u64,
+        read_version: u64,
+        news: &mut News,
+    ) {
         for (_, ring) in self.bars.iter().filter(|(own, _)| interval.is_none_or(|i| i == *own)) {
-            news.missed |= ring.evicted_version > cursor;
-            let changed = ring.bars.iter().filter(|(version, _)| *version > cursor);
+            news.missed |= ring.evicted_version > read_version;
+            let changed = ring.bars.iter().filter(|(version, _)| *version > seen_version);
             news.bars.extend(changed.map(|(_, bar)| bar.clone()));
         }
-        let changed = self.trades.iter().filter(|(version, _)| *version > cursor);
+        let changed = self.trades.iter().filter(|(version, _)| *version > seen_version);
         news.trades.extend(changed.map(|(_, row)| row.clone()));
     }
 }

@@ -35,8 +35,10 @@ struct Reader {
     wanted: Wanted,
     ticker: Ticker,
     ticks: u64,
-    news_cursor: u64,
+    news_cursor: Option<u64>,
     quotes_cursor: u64,
+    /// Bars were missed when there had been so many beats.
+    missed_at_beat: Option<u64>,
     pending: VecDeque<Event>,
     /// Held as long as the stream lives.
     _place: OwnedSemaphorePermit,
@@ -59,16 +61,19 @@ pub(super) async fn stream(
         .map_err(|_| Problem::busy("too many live streams are open; close one"))?;
     let mut ticker = interval(TICK);
     ticker.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let reader = Reader {
+    let mut reader = Reader {
         hub: context.hub,
         wanted: Wanted { symbol: parameters.symbol, interval: interval_wanted },
         ticker,
         ticks: 0,
-        news_cursor: 0,
+        news_cursor: None,
         quotes_cursor: 0,
+        missed_at_beat: None,
         pending: VecDeque::from([Event::default().retry(RETRY).comment("ticksmith")]),
         _place: place,
     };
+    // Before the answer: what the reader then reads from the store is newer than this.
+    reader.collect();
     let events = stream::unfold(reader, |mut reader| async move {
         let event = reader.next().await;
         Some((Ok(event), reader))
@@ -84,14 +89,16 @@ impl Reader {
             }
             self.ticker.tick().await;
             self.collect();
-            self.ticks += 1;
         }
     }
 
     fn collect(&mut self) {
-        let first = self.news_cursor == 0;
         let news = self.hub.news(&self.wanted, &mut self.news_cursor);
-        if news.missed && !first {
+        if news.missed {
+            self.missed_at_beat = Some(news.beats);
+        }
+        if self.missed_at_beat.is_some_and(|missed_at| news.beats > missed_at) {
+            self.missed_at_beat = None;
             self.pending.push_back(Event::default().event("missed").data("{}"));
         }
         if !news.bars.is_empty() {
@@ -101,7 +108,8 @@ impl Reader {
         if !news.trades.is_empty() {
             self.push("trades", &news.trades);
         }
-        if self.ticks.is_multiple_of(SLOW_TICKS) {
+        self.ticks += 1;
+        if self.ticks % SLOW_TICKS == 1 {
             self.push("state", &self.hub.state());
             let quotes = self.hub.quotes(&mut self.quotes_cursor);
             if !quotes.is_empty() {

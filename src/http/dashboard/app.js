@@ -9,7 +9,7 @@ const RECONNECT_MS = 1500;
 const at = (id) => document.getElementById(id);
 const body = document.body;
 
-const view = { symbol: '', interval: '', intervals: [], loading: 0 };
+const view = { symbol: '', interval: '', intervals: [], loading: 0, arrived: null };
 let source = null;
 let serverNow = 0;
 
@@ -84,17 +84,20 @@ function showIntervals() {
 /** Reads the stored bars; what the stream brings meanwhile is newer and is applied on top. */
 async function loadBars() {
   const turn = ++view.loading;
+  view.arrived = [];
   const { symbol, interval } = view;
   try {
     const path = `/api/v1/bars/${encodeURIComponent(symbol)}?interval=${interval}&limit=${BARS_LOADED}`;
     const answer = await getJson(path);
     if (turn !== view.loading || symbol !== view.symbol || interval !== view.interval) return;
-    const newer = chart.last();
     chart.load(answer.bars);
-    if (newer) chart.update(newer);
+    view.arrived.forEach((bar) => chart.update(bar));
+    view.arrived = null;
     showPrice();
   } catch {
-    // The stream's own reconnect loads again.
+    if (turn !== view.loading) return;
+    view.arrived = null;
+    setTimeout(() => turn === view.loading && loadBars(), RECONNECT_MS);
   }
 }
 
@@ -108,7 +111,11 @@ function follow() {
     if (opened === source) take(JSON.parse(event.data));
   });
   opened.addEventListener('open', () => loadBars());
-  on('bars', (bars) => { bars.forEach((bar) => chart.update(bar)); showPrice(); });
+  on('bars', (bars) => {
+    view.arrived?.push(...bars);
+    bars.forEach((bar) => chart.update(bar));
+    showPrice();
+  });
   on('trades', (trades) => tape.add(trades, chart.decimals));
   on('quotes', showQuotes);
   on('state', showState);
