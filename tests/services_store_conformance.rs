@@ -111,7 +111,8 @@ impl World for Cassandra {
 #[test]
 fn conformance() {
     let world = Cassandra::new();
-    let cases: &[(&str, fn(&dyn World) -> Result<()>)] = store_conformance_cases!();
+    type Case = (&'static str, fn(&dyn World) -> Result<()>);
+    let cases: &[Case] = store_conformance_cases!();
     for (name, case) in cases {
         case(&*world).unwrap_or_else(|failure| panic!("{name}: {failure}"));
         println!("{name} ... ok");

@@ -59,7 +59,8 @@ impl World for Embedded {
 
 #[test]
 fn conformance() {
-    let cases: &[(&str, fn(&dyn World) -> Result<()>)] = store_conformance_cases!();
+    type Case = (&'static str, fn(&dyn World) -> Result<()>);
+    let cases: &[Case] = store_conformance_cases!();
     for (name, case) in cases {
         case(&*Embedded::new()).unwrap_or_else(|failure| panic!("{name}: {failure}"));
         println!("{name} ... ok");
