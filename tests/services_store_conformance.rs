@@ -6,8 +6,9 @@
 #[path = "conformance/store.rs"]
 mod suite;
 
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
@@ -111,8 +112,7 @@ impl World for Cassandra {
 #[test]
 fn conformance() {
     let world = Cassandra::new();
-    type Case = (&'static str, fn(&dyn World) -> Result<()>);
-    let cases: &[Case] = store_conformance_cases!();
+    let cases: &[suite::Case] = store_conformance_cases!();
     for (name, case) in cases {
         case(&*world).unwrap_or_else(|failure| panic!("{name}: {failure}"));
         println!("{name} ... ok");
@@ -221,11 +221,86 @@ fn a_table_that_vanishes_stops_the_writer() {
     assert!(sentence.contains("trades_bronze"), "{sentence}");
 }
 
+/// Passes bytes on to the server until it is cut, and again after it is mended.
+struct Line {
+    address: String,
+    whole: Arc<AtomicBool>,
+    sockets: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Line {
+    fn to_the_server() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let (whole, sockets) = (Arc::new(AtomicBool::new(true)), Arc::new(Mutex::default()));
+        let line = Self { address, whole: Arc::clone(&whole), sockets: Arc::clone(&sockets) };
+        // Both ends of a connection end with it, this thread with the process.
+        std::thread::spawn(move || {
+            for near in listener.incoming().flatten() {
+                if whole.load(Ordering::Relaxed) {
+                    let far = TcpStream::connect(server_address()).expect("Cassandra answers");
+                    pass_on(&near, &far, &sockets);
+                    pass_on(&far, &near, &sockets);
+                }
+            }
+        });
+        line
+    }
+
+    fn cut(&self) {
+        self.whole.store(false, Ordering::Relaxed);
+        for socket in self.sockets.lock().expect("not poisoned").drain(..) {
+            // It may be closed already.
+            let _ = socket.shutdown(std::net::Shutdown::Both);
+        }
+    }
+
+    fn mend(&self) {
+        self.whole.store(true, Ordering::Relaxed);
+    }
+}
+
+fn server_address() -> String {
+    address().replace("localhost", "127.0.0.1")
+}
+
+fn pass_on(from: &TcpStream, to: &TcpStream, sockets: &Mutex<Vec<TcpStream>>) {
+    let copy = |socket: &TcpStream| socket.try_clone().expect("a second handle");
+    let (mut from, mut to) = (copy(from), copy(to));
+    sockets.lock().expect("not poisoned").push(copy(&from));
+    std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+}
+
+#[test]
+fn rows_survive_an_outage() {
+    let mut world = Cassandra::new();
+    let line = Line::to_the_server();
+    world.config.cassandra.contact_points = line.address.clone();
+    world.connection = Connection::open(&world.config.cassandra).expect("Cassandra answers");
+    let mut store = world.store().expect("a store");
+    let rows = |first: i64| Effects {
+        trades: (first..first + 500).map(|seq| suite::trade("AWAY", NOW_MS + seq, seq)).collect(),
+        ..Effects::default()
+    };
+    store.write(&rows(0)).expect("written");
+    store.flush().expect("flushed");
+    line.cut();
+    let refused = store.write(&rows(500)).and_then(|()| store.flush());
+    assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+    line.mend();
+    // A write while something is owed is taken as well; the pipeline calls until it is.
+    let mut again = || store.write(&rows(1_000)).and_then(|()| store.flush());
+    let written = (0..20).find(|_| again().is_ok());
+    assert!(written.is_some(), "the store never came back");
+    let found = world.run("SELECT count(*) FROM {}.trades_bronze");
+    assert_eq!(found, [Some(1_500)]);
+}
+
 #[test]
 fn an_absent_cluster_is_named_with_its_address() {
     let mut config = suite::config();
     // A port that nothing listens on: bound here, and never listened to.
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
     drop(taken);
     config.cassandra.contact_points = address.clone();

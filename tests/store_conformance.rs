@@ -59,8 +59,7 @@ impl World for Embedded {
 
 #[test]
 fn conformance() {
-    type Case = (&'static str, fn(&dyn World) -> Result<()>);
-    let cases: &[Case] = store_conformance_cases!();
+    let cases: &[suite::Case] = store_conformance_cases!();
     for (name, case) in cases {
         case(&*Embedded::new()).unwrap_or_else(|failure| panic!("{name}: {failure}"));
         println!("{name} ... ok");

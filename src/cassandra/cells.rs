@@ -42,11 +42,6 @@ impl Cells<'_> {
         self
     }
 
-    pub fn boolean(&mut self, value: bool) -> &mut Self {
-        self.value(&[u8::from(value)]);
-        self
-    }
-
     /// Overwrites what an older revision may have put there.
     pub fn null(&mut self) -> &mut Self {
         self.0.extend_from_slice(&NULL.to_be_bytes());

@@ -25,9 +25,7 @@ pub struct TradeRow {
     disposition: String,
     reason: Option<String>,
     session: Option<String>,
-    updates_last: bool,
-    updates_high_low: bool,
-    updates_volume: bool,
+    updates: Option<String>,
     log_partition: i32,
     log_offset: i64,
     watermark: Option<CqlTimestamp>,
@@ -39,9 +37,8 @@ pub struct TradeRow {
 
 impl TradeRow {
     pub const SELECTED: &'static str = "symbol, ts, connection, seq, price, volume, conditions, \
-        received_at, feed, disposition, reason, session, updates_last, updates_high_low, \
-        updates_volume, log_partition, log_offset, watermark, late_by_ms, late_window_start, \
-        WRITETIME(disposition) AS written_at_us";
+        received_at, feed, disposition, reason, session, updates, log_partition, log_offset, \
+        watermark, late_by_ms, late_window_start, WRITETIME(disposition) AS written_at_us";
 
     pub fn into_judged(self) -> Result<Judged> {
         let reason = self.reason.as_deref().unwrap_or_default();
@@ -63,12 +60,15 @@ impl TradeRow {
             }
             None => None,
         };
+        let updates = self.updates.as_deref();
+        let [updates_last, updates_high_low, updates_volume] = row::parse_updates(updates)
+            .ok_or_else(|| unknown("updates", updates.unwrap_or_default()))?;
         Ok(Judged {
             disposition,
             session: parse_session(self.session.as_deref())?,
-            updates_last: self.updates_last,
-            updates_high_low: self.updates_high_low,
-            updates_volume: self.updates_volume,
+            updates_last,
+            updates_high_low,
+            updates_volume,
             lateness,
             origin: Origin { partition: self.log_partition, offset: self.log_offset },
             trade: Trade {

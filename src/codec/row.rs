@@ -126,6 +126,25 @@ pub fn parse_conditions(text: &str) -> Option<Vec<String>> {
     }
 }
 
+/// What a trade may change, as one text: a cell costs the server more than its bytes.
+const UPDATES: [&str; 8] =
+    ["", "last", "high_low", "last,high_low", "volume", "last,volume", "high_low,volume", "all"];
+
+/// The trade's rights as words; `None` when it has none.
+pub fn updates_text(judged: &Judged) -> Option<&'static str> {
+    let bit = |right: bool, bit: usize| usize::from(right) << bit;
+    let index = bit(judged.updates_last, 0)
+        | bit(judged.updates_high_low, 1)
+        | bit(judged.updates_volume, 2);
+    (index != 0).then_some(UPDATES[index])
+}
+
+/// The inverse of `updates_text`: last, high and low, volume. `None` for other words.
+pub fn parse_updates(text: Option<&str>) -> Option<[bool; 3]> {
+    let index = UPDATES.iter().position(|words| *words == text.unwrap_or_default())?;
+    Some([0, 1, 2].map(|bit| index & (1 << bit) != 0))
+}
+
 /// A feed event's symbols as one text, a JSON array; `None` when it names none.
 pub fn symbols_text(symbols: &[String]) -> Option<String> {
     // A list of strings always has a JSON form.

@@ -46,6 +46,9 @@ pub trait World {
     fn reader(&self) -> Result<Box<dyn StoreReader>>;
 }
 
+/// A case with its name.
+pub type Case = (&'static str, fn(&dyn World) -> Result<()>);
+
 /// The defaults, with a third interval.
 pub fn config() -> Config {
     let mut config: Config =
@@ -164,6 +167,8 @@ pub fn trades_come_back_equal(world: &dyn World) -> Result<()> {
     rejected.disposition = Disposition::Rejected(RejectReason::VolumeNegative);
     rejected.trade.volume = -3.0;
     rejected.trade.price = f64::INFINITY;
+    (rejected.updates_last, rejected.updates_high_low) = (false, false);
+    rejected.updates_volume = false;
     rejected.trade.conditions = Some(vec!["odd,one".into(), String::new()]);
     let all = vec![plain.clone(), bare.clone(), late.clone(), repeat, rejected];
     let reader = written(world, &of_trades(all.clone()))?;

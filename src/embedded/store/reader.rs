@@ -155,6 +155,8 @@ fn parsed_option<T>(
 fn read_trade(row: &Row<'_>) -> rusqlite::Result<Judged> {
     let reason: Option<String> = row.get("reason")?;
     let reason = reason.unwrap_or_default();
+    let updates = parsed_option(row, "updates", |text| row::parse_updates(Some(text)))?;
+    let [updates_last, updates_high_low, updates_volume] = updates.unwrap_or_default();
     Ok(Judged {
         trade: Trade {
             symbol: row.get("symbol")?,
@@ -171,9 +173,9 @@ fn read_trade(row: &Row<'_>) -> rusqlite::Result<Judged> {
         origin: Origin { partition: row.get("log_partition")?, offset: row.get("log_offset")? },
         disposition: parsed(row, "disposition", |text| Disposition::parse(text, &reason))?,
         session: parsed_option(row, "session", Session::parse)?,
-        updates_last: row.get("updates_last")?,
-        updates_high_low: row.get("updates_high_low")?,
-        updates_volume: row.get("updates_volume")?,
+        updates_last,
+        updates_high_low,
+        updates_volume,
         lateness: read_lateness(row)?,
     })
 }

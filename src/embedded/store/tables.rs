@@ -12,8 +12,7 @@ CREATE TABLE IF NOT EXISTS trades_stored (
     symbol TEXT NOT NULL, ts INTEGER NOT NULL, connection INTEGER NOT NULL, seq INTEGER NOT NULL,
     price REAL, volume REAL, conditions TEXT, received_at_us INTEGER NOT NULL, feed TEXT NOT NULL,
     disposition TEXT NOT NULL, reason TEXT, session TEXT,
-    updates_last INTEGER NOT NULL, updates_high_low INTEGER NOT NULL,
-    updates_volume INTEGER NOT NULL,
+    updates TEXT,
     log_partition INTEGER NOT NULL, log_offset INTEGER NOT NULL,
     watermark INTEGER, late_by_ms INTEGER, late_window_start INTEGER,
     write_us INTEGER NOT NULL, expires_s INTEGER NOT NULL,
@@ -44,13 +43,12 @@ CREATE TABLE IF NOT EXISTS feed_events (
 /// Writes a trade; a row with a lower write timestamp never replaces one with a higher.
 pub const INSERT_TRADE: &str = "
 INSERT INTO trades_stored VALUES
-    (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22)
+    (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20)
 ON CONFLICT DO UPDATE SET
     price = excluded.price, volume = excluded.volume, conditions = excluded.conditions,
     received_at_us = excluded.received_at_us, feed = excluded.feed,
     disposition = excluded.disposition, reason = excluded.reason, session = excluded.session,
-    updates_last = excluded.updates_last, updates_high_low = excluded.updates_high_low,
-    updates_volume = excluded.updates_volume, log_partition = excluded.log_partition,
+    updates = excluded.updates, log_partition = excluded.log_partition,
     log_offset = excluded.log_offset, watermark = excluded.watermark,
     late_by_ms = excluded.late_by_ms, late_window_start = excluded.late_window_start,
     write_us = excluded.write_us, expires_s = excluded.expires_s
