@@ -16,6 +16,9 @@ const LATENESS_MS: i64 = 600_000;
 const START_MS: i64 = 1_700_000_000_000;
 const SYMBOLS: [&str; 5] = ["AAPL", "MSFT", "BINANCE:BTCUSDT", "KRAKEN:XBTUSD", "OANDA:EUR_USD"];
 
+/// Symbol, interval length and window start, ms.
+type Key = (String, i64, i64);
+
 fn rules(intervals: &[&str]) -> Arc<Rules> {
     let intervals = intervals.iter().map(|text| Interval::parse(text).expect("valid")).collect();
     let mut rules = Rules::with_intervals(intervals).expect("they fit");
@@ -77,7 +80,7 @@ fn engine_bars(
     partition_count: u32,
     restarts: &[usize],
     samples: &[usize],
-) -> BTreeMap<(String, i64, i64), Bar> {
+) -> BTreeMap<Key, Bar> {
     let mut engines: HashMap<i32, Engine> = HashMap::new();
     let mut changelogs: HashMap<i32, BTreeMap<String, StateRecord>> = HashMap::new();
     let mut offsets: HashMap<i32, i64> = HashMap::new();
@@ -141,7 +144,7 @@ fn save(engine: &mut Engine, log: &mut BTreeMap<String, StateRecord>) {
 
 /// Two contents never share a revision, and a later one is higher.
 fn assert_revisions_grow(bars: &[Bar]) {
-    let mut last: HashMap<(String, i64, i64), &Bar> = HashMap::new();
+    let mut last: HashMap<Key, &Bar> = HashMap::new();
     for bar in bars {
         let key = (bar.symbol.to_string(), bar.interval.length_ms(), bar.window.start_ms);
         if let Some(before) = last.insert(key, bar) {
@@ -155,8 +158,8 @@ fn oracle_bars(
     trades: &[Trade],
     intervals: &[Interval],
     partition_count: u32,
-) -> BTreeMap<(String, i64, i64), Bar> {
-    let mut groups: BTreeMap<(String, i64, i64), Vec<(usize, &Trade)>> = BTreeMap::new();
+) -> BTreeMap<Key, Bar> {
+    let mut groups: BTreeMap<Key, Vec<(usize, &Trade)>> = BTreeMap::new();
     for (position, trade) in trades.iter().enumerate() {
         for interval in intervals {
             let start_ms = interval.window_of(trade.trade_time_ms).start_ms;
@@ -187,7 +190,7 @@ fn watermarks_of(trades: &[Trade], symbol: &str, partition_count: u32) -> Vec<i6
         .collect()
 }
 
-fn oracle_bar(key: &(String, i64, i64), group: Vec<(usize, &Trade)>, watermarks: &[i64]) -> Bar {
+fn oracle_bar(key: &Key, group: Vec<(usize, &Trade)>, watermarks: &[i64]) -> Bar {
     let end_ms = key.2 + key.1;
     let closed = watermarks.last().is_some_and(|watermark| *watermark >= end_ms);
     // A trade that finds the window closed corrects it; one that finds it empty closes it itself.
@@ -246,7 +249,7 @@ fn oracle_bar(key: &(String, i64, i64), group: Vec<(usize, &Trade)>, watermarks:
 }
 
 /// Sessions have tests of their own; here they would only repeat the calendar.
-fn without_session(bars: BTreeMap<(String, i64, i64), Bar>) -> BTreeMap<(String, i64, i64), Bar> {
+fn without_session(bars: BTreeMap<Key, Bar>) -> BTreeMap<Key, Bar> {
     bars.into_iter().map(|(key, bar)| (key, Bar { session: None, ..bar })).collect()
 }
 

@@ -156,7 +156,7 @@ impl Log for FaultyLog {
     fn restore(
         &mut self,
         partition: i32,
-        on_state: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>,
+        on_state: &mut ticksmith::port::log::OnState<'_>,
     ) -> Result<Restored> {
         self.inner.restore(partition, on_state)
     }

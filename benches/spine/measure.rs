@@ -76,6 +76,7 @@ pub fn run_here(work: impl FnOnce()) -> Measured {
 /// Measures a child process from start to exit; it must exit with 0.
 pub fn run_child(mut command: Command) -> Measured {
     let started = Instant::now();
+    #[expect(clippy::zombie_processes, reason = "wait4 below reaps it, with its usage")]
     let child = command.stdout(Stdio::null()).spawn().expect("the binary starts");
     let pid = libc::pid_t::try_from(child.id()).expect("a process id");
     let mut status = 0;

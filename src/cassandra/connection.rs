@@ -180,9 +180,11 @@ fn refused(points: &str, problem: &str) -> Error {
              cassandra.password ({problem})"
         ));
     }
+    // The driver wraps the cause in the story of how it was met.
+    let cause = problem.rsplit("failed with: ").next().unwrap_or(&problem);
     Error::Unavailable(format!(
         "Cassandra at {points} does not answer; start it (`make infra-up` or `make docker-up`) or \
-         set cassandra.contact_points ({problem})"
+         set cassandra.contact_points ({cause})"
     ))
 }
 

@@ -139,7 +139,7 @@ impl Log for KafkaSession {
     fn restore(
         &mut self,
         partition: i32,
-        on_state: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>,
+        on_state: &mut crate::port::log::OnState<'_>,
     ) -> Result<Restored> {
         let began_us = self.clock.monotonic_us();
         // As long as a dead predecessor's transaction may stay open, and some.

@@ -109,6 +109,7 @@ pub struct PartitionMeta {
 }
 
 /// One record of the changelog.
+#[expect(clippy::large_enum_variant, reason = "nearly all are windows; boxes would only cost")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum StateRecord {
     Meta(PartitionMeta),

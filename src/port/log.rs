@@ -72,6 +72,9 @@ pub struct Restored {
     pub log_start: i64,
 }
 
+/// Takes key and value of one state record.
+pub type OnState<'a> = dyn FnMut(&[u8], &[u8]) -> Result<()> + 'a;
+
 /// A session of one consumer group member.
 pub trait Log: Send {
     /// Partitions of the trades topic, pinned at start.
@@ -91,11 +94,7 @@ pub trait Log: Send {
 
     /// Reads the newest committed value per key of the partition's changelog, tombstones left out,
     /// in any order. Not to be handed anything that was aborted.
-    fn restore(
-        &mut self,
-        partition: i32,
-        on_state: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>,
-    ) -> Result<Restored>;
+    fn restore(&mut self, partition: i32, on_state: &mut OnState<'_>) -> Result<Restored>;
 
     /// The next record of `partition` handed out is the first at or after `offset`.
     fn seek(&mut self, partition: i32, offset: i64) -> Result<()>;

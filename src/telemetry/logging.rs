@@ -16,12 +16,21 @@ use crate::error::{Error, Result};
 const TALKATIVE_CRATES: [&str; 5] =
     ["tungstenite", "tokio_tungstenite", "ureq", "ureq_proto", "rustls"];
 
+/// A plain level leaves out the Cassandra driver's lines: what it meets comes back to us as errors,
+/// and is told once, with a remedy. Finer levels, and a filter of one's own, have them.
+fn directives(level: &str) -> String {
+    match level {
+        "error" | "warn" | "info" => format!("{level},scylla=off"),
+        other => other.to_owned(),
+    }
+}
+
 /// Starts logging for the process.
 ///
 /// # Errors
 /// `Config` when the filter does not parse; `Bug` when called twice.
 pub fn start_logging(log: &Log) -> Result<()> {
-    let filter = EnvFilter::try_new(&log.level).map_err(|error| {
+    let filter = EnvFilter::try_new(directives(&log.level)).map_err(|error| {
         Error::Config(format!("log.level '{}': {error}; use a level such as info", log.level))
     })?;
     let discreet = filter_fn(|metadata| {

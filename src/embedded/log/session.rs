@@ -253,7 +253,7 @@ impl Log for EmbeddedSession {
     fn restore(
         &mut self,
         partition: i32,
-        on_state: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>,
+        on_state: &mut crate::port::log::OnState<'_>,
     ) -> Result<Restored> {
         self.check_alive()?;
         let began_us = self.broker.clock.monotonic_us();
