@@ -26,7 +26,8 @@ impl Drop for Up {
 pub fn ticksmith(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ticksmith"));
     // No .env of the repository's own either.
-    command.args(arguments).env_clear().current_dir(env!("CARGO_TARGET_TMPDIR"));
+    let place = env!("CARGO_TARGET_TMPDIR");
+    command.args(arguments).env_clear().env("TMPDIR", place).current_dir(place);
     command
 }
 
