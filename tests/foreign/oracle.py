@@ -82,7 +82,7 @@ class Partition:
 
     def __init__(self, number, home_of):
         self.number, self.home_of = number, home_of
-        self.connections, self.owners, self.windows = {}, {}, {}
+        self.connections, self.owners, self.windows, self.open = {}, {}, {}, {}
         self.watermark = None
         self.verdicts, self.emissions, self.controls = [], [], []
 
@@ -195,7 +195,9 @@ class Partition:
         for interval, length in INTERVALS.items():
             start = trade["trade_time"] // length * length
             key = (trade["symbol"], interval, start)
-            window = self.windows.setdefault(key, Window(*key))
+            if key not in self.windows:
+                self.windows[key] = self.open[key] = Window(*key)
+            window = self.windows[key]
             window.trades.append((trade["trade_time"], entry.offset, trade, rights))
             if window.closed:
                 window.corrected = True
@@ -203,8 +205,10 @@ class Partition:
         self.close_windows()
 
     def close_windows(self):
-        due = [w for w in self.windows.values() if not w.closed and self.watermark is not None and w.end <= self.watermark]
-        for window in due:
+        if self.watermark is None:
+            return
+        for key in [key for key, window in self.open.items() if window.end <= self.watermark]:
+            window = self.open.pop(key)
             window.closed = True
             self.emissions.append(bar_of(window))
 
