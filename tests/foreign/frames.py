@@ -1,5 +1,6 @@
 """Writes frames as a feed sends them, for `ticksmith simulate --frames`: repeats, second encodings, pings and
-malformed messages included. Prints a summary as JSON."""
+malformed messages included. Prints as JSON how many, of which symbols, and leaves in FILE.expected what of them is to be
+numbered, in that order, and how many messages are to be diverted."""
 
 import argparse
 import gzip
@@ -47,6 +48,7 @@ def second_encoding(elements):
 
 
 def frames(count, base_ms, seed):
+    """Lines, each with what a producer must make of it: the elements to number, and whether to divert something."""
     chance = random.Random(seed + 1)
     tape = list(market.trades(count, base_ms, seed))
     bad = iter(UNBELIEVABLE)
@@ -56,21 +58,24 @@ def frames(count, base_ms, seed):
         elements = [element(trade, chance) for trade in tape[at : at + size]]
         at += size
         kind = chance.random()
+        believed = list(elements)
         if kind < 0.02 and len(elements) >= 2:
             elements += second_encoding(elements)
         values = next(bad, None) if kind > 0.97 else None
         if values:
             price, volume, time = values
-            time = tape[at - 1]["trade_time"] if time is None and at <= len(tape) else time or 0
+            time = elements[0]["t"] if time is None else time
             elements.append({"p": price, "s": "AAPL", "t": time, "v": volume})
-        yield frame(elements)
+            believed.append(elements[-1])
+        yield frame(elements), believed, 0
         if 0.02 <= kind < 0.05:
-            # Three elements or more are dropped as repeats, fewer are genuine prints.
-            yield from [frame(elements)] * chance.choice([1, 2])
-        if 0.05 <= kind < 0.055:
-            yield chance.choice(BAD_FRAMES)
-        if 0.055 <= kind < 0.06:
-            yield '{"type":"ping"}'
+            # Three elements or more are a repeat of the feed, fewer are genuine prints.
+            for _ in range(chance.choice([1, 2])):
+                yield frame(elements), believed if len(elements) < 3 else [], 0
+        if 0.05 <= kind < 0.06:
+            yield chance.choice(BAD_FRAMES), [], 1
+        if 0.06 <= kind < 0.065:
+            yield '{"type":"ping"}', [], 0
 
 
 def main():
@@ -81,11 +86,15 @@ def main():
     arguments.add_argument("--seed", type=int, default=1)
     given = arguments.parse_args()
     opened = gzip.open if given.file.endswith(".gz") else open
-    written = 0
+    written, expected, diverted = 0, [], 0
     with opened(given.file, "wt") as out:
-        for line in frames(given.trades, given.base_ms, given.seed):
+        for line, believed, bad in frames(given.trades, given.base_ms, given.seed):
             out.write(line + "\n")
             written += 1
+            expected += [[e["s"], e["p"], e["v"], e["t"], e.get("c")] for e in believed]
+            diverted += bad
+    with open(given.file + ".expected", "w") as out:
+        json.dump({"numbered": expected, "diverted": diverted}, out)
     print(json.dumps({"frames": written, "symbols": market.SYMBOLS}))
 
 

@@ -27,7 +27,7 @@ def trades(count, base_ms, seed):
 
 def delay(chance, passed_ms):
     kind = chance.random()
-    if kind < 0.006 and passed_ms > 45 * 60_000:
+    if kind < 0.012 and passed_ms > 45 * 60_000:
         return chance.randrange(11 * 60_000, 40 * 60_000)  # late
     if kind < 0.04 and passed_ms > 10 * 60_000:
         return chance.randrange(5_000, 9 * 60_000)  # a correction, mostly

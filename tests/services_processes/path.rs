@@ -1,5 +1,7 @@
 //! From a feed's frames to rows and records: every process once, as an operator runs them.
 
+use std::path::PathBuf;
+
 use crate::harness::{World, with_steady_servers};
 
 /// 15:20 in New York on the first trading day of daylight saving time: over the close, for 105
@@ -28,8 +30,9 @@ fn topics_and_tables_are_made_once_and_reported_afterwards() {
 fn a_feed_becomes_the_bars_of_the_oracle() {
     let _servers = with_steady_servers();
     let world = World::prepared("path");
-    run_path(&world, OVER_THE_CLOSE_MS);
-    world.check(&["--drained", "--expect", WANTED]);
+    let frames = run_path(&world, OVER_THE_CLOSE_MS);
+    let frames = frames.to_str().expect("the path is text");
+    world.check(&["--drained", "--frames", frames, "--expect", WANTED]);
 }
 
 /// Rows of days ago live for what is left of their tier's time.
@@ -43,7 +46,8 @@ fn trades_of_three_days_ago_live_for_the_rest_of_their_time() {
     world.check(&["--drained", "--expect", "merged,late,bar closed"]);
 }
 
-fn run_path(world: &World, base_ms: i64) {
+/// Returns the recording that was replayed.
+fn run_path(world: &World, base_ms: i64) -> PathBuf {
     let frames = world.record_frames(base_ms, TRADES, 1);
     let mut stream = world.start(&["stream"]);
     let (simulator, url) = world.start_simulator(&frames, &["--speed", "max", "--exit-at-end"]);
@@ -58,4 +62,5 @@ fn run_path(world: &World, base_ms: i64) {
     assert_eq!(streamed.code(), 0, "stream after SIGTERM:\n{}", streamed.said);
     world.check(&[]);
     world.succeed(&["stream", "--until-end", "--drain"]);
+    frames.path
 }
