@@ -11,7 +11,7 @@ const BASE_MS: i64 = 1_710_184_800_000;
 fn the_stream_and_the_producer_go_on_after_kafka_was_killed() {
     let _servers = with_servers_to_break();
     let world = World::prepared("outage");
-    let frames = world.record_frames(BASE_MS, 6_000, 5);
+    let frames = world.record_frames(BASE_MS, 6_000, 5, &["--paced"]);
     let mut stream = world.start(&["stream"]);
     let (simulator, url) = world.start_simulator(&frames, &["--speed", "300", "--exit-at-end"]);
     let mut producer = world.start_producer(&url, &frames);
