@@ -9,7 +9,8 @@ const NOBODY: &str = "127.0.0.1:1";
 /// Exactly one line of error, that holds every one of `words`, and the exit code.
 fn refused(world: &World, arguments: &[&str], code: i32, words: &[&str]) {
     let ended = world.run(arguments);
-    let said = format!("ticksmith {}: exit code {}:\n{}", arguments.join(" "), ended.code(), ended.said);
+    let said =
+        format!("ticksmith {}: exit code {}:\n{}", arguments.join(" "), ended.code(), ended.said);
     assert_eq!(ended.code(), code, "{said}");
     let errors: Vec<&str> =
         ended.said.lines().filter_map(|line| line.strip_prefix("ticksmith: ")).collect();

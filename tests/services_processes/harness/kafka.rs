@@ -49,12 +49,13 @@ impl Observer {
         }
         let found = self.consumer.committed_offsets(wanted, ANSWER_WITHIN);
         let found = found.map_err(|error| error.to_string())?;
-        let offset = |element: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
-            match element.offset() {
+        let offset =
+            |element: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match element
+                .offset()
+            {
                 Offset::Offset(offset) => Some((element.partition(), offset)),
                 _ => None,
-            }
-        };
+            };
         Ok(found.elements().into_iter().filter_map(offset).collect())
     }
 }

@@ -148,7 +148,10 @@ impl World {
         let mut simulator = self.start(&arguments);
         let url = simulator.wait_for("its address", |said| {
             let (_, rest) = said.split_once("ws://")?;
-            Some(format!("ws://{}", rest.split(['/', '?', ':', ' ']).take(2).collect::<Vec<_>>().join(":")))
+            Some(format!(
+                "ws://{}",
+                rest.split(['/', '?', ':', ' ']).take(2).collect::<Vec<_>>().join(":")
+            ))
         });
         (simulator, url)
     }
@@ -185,7 +188,8 @@ impl World {
         let observer = self.observer();
         eventually("the stream reads to the end", || {
             let (ends, committed) = (observer.ends()?, observer.committed()?);
-            let behind = |(partition, end): (&i32, &i64)| committed.get(partition).unwrap_or(&0) < end;
+            let behind =
+                |(partition, end): (&i32, &i64)| committed.get(partition).unwrap_or(&0) < end;
             if ends.iter().any(behind) {
                 return Err(format!("ends {ends:?}, committed {committed:?}"));
             }
