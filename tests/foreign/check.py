@@ -357,7 +357,7 @@ def compare_trade_row(where, verdict, row):
         }
     if verdict.disposition == "late":
         expected |= late_fields(verdict)
-    yield from compare(where, expected, expected, row)
+    yield from compare(where, expected, expected, {**row, "reason": row["reason"] or None})
 
 
 def main():
