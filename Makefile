@@ -92,7 +92,8 @@ test: ## Run every test that needs no server
 	cargo test --locked --lib --bins $(addprefix --test ,$(SERVER_FREE_TESTS)) $(ARGS)
 
 test-integration: ## Run the tests on a real Kafka and Cassandra (started and stopped by it) and in Chromium
-	@$(NEED) cargo cc java maven chromium
+	@$(NEED) cargo cc java maven chromium python
+	@scripts/foreign-venv.sh > /dev/null
 	cargo test --locked --no-run --test 'services_*'
 	scripts/with-services.sh cargo test --locked --test 'services_*' $(ARGS)
 

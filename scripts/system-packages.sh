@@ -21,6 +21,7 @@ missing_packages() {
   (find_java) 2> /dev/null || echo openjdk-17-jdk-headless
   has mvn || echo maven
   has chromium || has chromium-browser || has google-chrome || echo chromium
+  python3 -c 'import ensurepip' 2> /dev/null || echo python3-venv
 }
 
 mapfile -t packages < <(missing_packages)

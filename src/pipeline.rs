@@ -142,7 +142,9 @@ impl Pipeline {
                 }
                 Err(error) => {
                     failures += 1;
-                    self.recover(error, failures)?;
+                    if !self.recover(error, failures)? {
+                        return Ok(());
+                    }
                 }
             }
         }
@@ -393,8 +395,9 @@ impl Pipeline {
     }
 
     /// One recovery path: give up the beat, and let the next turn rebuild every owned partition
-    /// from the changelog, seek and go on.
-    fn recover(&mut self, error: Error, failures: u32) -> Result<()> {
+    /// from the changelog, seek and go on. False: a stop was asked for, and there is nothing to go
+    /// on with.
+    fn recover(&mut self, error: Error, failures: u32) -> Result<bool> {
         events::recovering(&error);
         self.parts.live.ready(false, &error.to_string());
         match error {
@@ -402,13 +405,38 @@ impl Pipeline {
             Error::Rejoin(_) => {
                 self.partitions.owe_nothing();
                 self.log.close();
-                self.log = self.parts.log_factory.open()?;
+                if !self.reopen()? {
+                    return Ok(false);
+                }
             }
             final_error => return Err(final_error),
         }
         self.discard();
         self.pause(failures);
-        Ok(())
+        Ok(true)
+    }
+
+    /// A new session of the log. One that is away is tried until it is back, or a stop is asked for.
+    fn reopen(&mut self) -> Result<bool> {
+        for failures in 1.. {
+            match self.parts.log_factory.open() {
+                Ok(log) => {
+                    self.log = log;
+                    return Ok(true);
+                }
+                Err(error @ Error::Unavailable(_)) => {
+                    if self.is_stopping() {
+                        events::gave_up_beat(&error);
+                        return Ok(false);
+                    }
+                    events::recovering(&error);
+                    self.parts.live.ready(false, &error.to_string());
+                    self.pause(failures);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
     }
 
     /// Waits longer with every failure in a row; ends early when a stop is asked for.

@@ -34,7 +34,8 @@ pub fn trade(judged: &Judged, cells: &mut Cells<'_>, text: &mut String) {
         .long_or_unset(received_at_ms)
         .text(&trade.feed)
         .text(judged.disposition.as_str())
-        .text_or_unset((!reason.is_empty()).then_some(reason))
+        // Never unset: the row of a repeat has the same key, and its reason would show through.
+        .text(reason)
         .text_or_unset(judged.session.map(Session::as_str))
         .text_or_unset(row::updates_text(judged))
         .int(judged.origin.partition)

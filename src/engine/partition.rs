@@ -161,7 +161,7 @@ impl Engine {
         effects: &mut Effects,
     ) -> Disposition {
         self.consume(origin);
-        let judgement = match self.identify(key, &trade, effects) {
+        let judgement = match self.identify(key, &trade) {
             Ok(symbol) => {
                 let judgement = self.judge(&trade, symbol);
                 self.merge_and_advance(origin, &trade, symbol, &judgement, effects);
@@ -192,12 +192,7 @@ impl Engine {
 
     /// Whose trade is it: key, partition, mark and owner. A record that does not belong here leaves
     /// no mark.
-    fn identify(
-        &mut self,
-        key: Option<&[u8]>,
-        trade: &Trade,
-        effects: &mut Effects,
-    ) -> Result<SymbolIndex, Disposition> {
+    fn identify(&mut self, key: Option<&[u8]>, trade: &Trade) -> Result<SymbolIndex, Disposition> {
         let reject = |reason| Err(Disposition::Rejected(reason));
         if trade.symbol.is_empty() {
             return reject(RejectReason::SymbolEmpty);
@@ -208,20 +203,15 @@ impl Engine {
         if key != Some(trade.symbol.as_bytes()) {
             return reject(RejectReason::KeyMismatch);
         }
-        let index = self.symbols.intern(&trade.symbol, &self.rules);
-        let symbol = self.symbols.get_mut(index);
-        if !symbol.at_home {
+        let Some(index) = self.symbols.intern_at_home(&trade.symbol, &self.rules) else {
             return reject(RejectReason::WrongPartition);
-        }
-        if !std::mem::replace(&mut symbol.is_listed, true) {
-            effects.symbols.push(trade.symbol.clone());
-        }
+        };
         match self.connections.pass(trade.connection, trade.seq, &trade.feed) {
             Mark::New => {}
             Mark::Seen => return Err(Disposition::Duplicate(DuplicateReason::Seq)),
             Mark::Dropped => return reject(RejectReason::ReleasedConnection),
         }
-        let taken_over = symbol.owner.is_some_and(|(connection, since_us)| {
+        let taken_over = self.symbols.get(index).owner.is_some_and(|(connection, since_us)| {
             connection != trade.connection && trade.received_at_us > since_us
         });
         if taken_over {
@@ -297,6 +287,10 @@ impl Engine {
         let (Some(clean), Some(eligibility)) = (judgement.clean, judgement.eligibility) else {
             return;
         };
+        let symbol = self.symbols.get_mut(index);
+        if !std::mem::replace(&mut symbol.is_listed, true) {
+            effects.symbols.push(trade.symbol.clone());
+        }
         // What counts for nothing changes no bar, so it makes no window and no revision either.
         if judgement.disposition == Disposition::Merged && eligibility.volume {
             self.merge(origin, trade, index, clean, eligibility);
@@ -389,10 +383,7 @@ impl Engine {
     /// The newest `subscribed` event that names a symbol owns it from then on.
     fn take_over(&mut self, event: &FeedEvent) {
         for name in &event.symbols {
-            if !self.symbols.is_home(name) {
-                continue;
-            }
-            let index = self.symbols.intern(name, &self.rules);
+            let Some(index) = self.symbols.intern_at_home(name, &self.rules) else { continue };
             let symbol = self.symbols.get_mut(index);
             if symbol.owner.is_none_or(|(connection, _)| connection <= event.connection) {
                 symbol.owner = Some((event.connection, event.at_us));

@@ -20,12 +20,10 @@ pub struct Symbol {
     pub name: Arc<str>,
     pub class: SymbolClass,
     pub policy: Policy,
-    /// The key hashes to this partition.
-    pub at_home: bool,
     /// `(connection, since µs)` of the newest `subscribed` event that named it.
     pub owner: Option<(i64, i64)>,
-    /// A trade of it was seen, and `Effects::symbols` said so: a subscription alone does not list
-    /// it.
+    /// A believable trade of it was seen, and `Effects::symbols` said so: a subscription alone does
+    /// not list it.
     pub is_listed: bool,
     pub windows: Windows,
 }
@@ -44,6 +42,15 @@ impl Symbols {
         Self { by_name: FxHashMap::default(), table: Vec::new(), partition, partition_count }
     }
 
+    /// The index of `name`, made when it is new; `None` when it belongs to another partition, so that
+    /// nothing is kept for strays.
+    pub fn intern_at_home(&mut self, name: &str, rules: &Rules) -> Option<SymbolIndex> {
+        if let Some(index) = self.by_name.get(name) {
+            return Some(*index);
+        }
+        self.is_home(name).then(|| self.intern(name, rules))
+    }
+
     /// The index of `name`, made when it is new.
     pub fn intern(&mut self, name: &str, rules: &Rules) -> SymbolIndex {
         if let Some(index) = self.by_name.get(name) {
@@ -52,11 +59,9 @@ impl Symbols {
         let index = SymbolIndex::try_from(self.table.len()).expect("fewer than 2^32 symbols");
         let name: Arc<str> = name.into();
         let class = rules.classes.class_of(&name);
-        let home = partition_for_key(name.as_bytes(), self.partition_count);
         self.table.push(Symbol {
             class,
             policy: rules.policy.unwrap_or(Policy::for_class(class)),
-            at_home: home == self.partition,
             owner: None,
             is_listed: false,
             windows: Windows::new(rules.intervals.len()),
@@ -82,8 +87,7 @@ impl Symbols {
         self.table.len()
     }
 
-    /// Whether a symbol belongs to this partition, without interning it.
-    pub fn is_home(&self, name: &str) -> bool {
+    fn is_home(&self, name: &str) -> bool {
         partition_for_key(name.as_bytes(), self.partition_count) == self.partition
     }
 
@@ -94,5 +98,71 @@ impl Symbols {
             Some(Ownership { symbol: symbol.name.to_string(), connection, since_us })
         });
         owned.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::engine::{Engine, Input, Rules};
+    use crate::model::{Effects, FeedEvent, FeedEventKind, Interval, Origin, Trade};
+
+    fn engine(partition_count: u32) -> Engine {
+        let five = Interval::parse("5m").expect("valid");
+        let rules = Rules::with_intervals(vec![five]).expect("valid rules");
+        Engine::new(Arc::new(rules), 0, partition_count)
+    }
+
+    fn trade(engine: &mut Engine, offset: i64, symbol: &str, price: f64) -> Vec<String> {
+        let trade = Trade {
+            symbol: symbol.into(),
+            price,
+            volume: 1.0,
+            trade_time_ms: 1_700_000_000_000,
+            conditions: None,
+            connection: 1,
+            seq: offset + 1,
+            received_at_us: 0,
+            feed: "f".into(),
+        };
+        let origin = Origin { partition: 0, offset };
+        let mut effects = Effects::default();
+        engine.step(Input::Trade { origin, key: Some(symbol.as_bytes()), trade }, &mut effects);
+        effects.symbols
+    }
+
+    #[test]
+    fn a_symbol_is_listed_with_its_first_believable_trade_however_it_was_heard_of() {
+        let mut engine = engine(1);
+        let event = FeedEvent {
+            kind: FeedEventKind::Subscribed,
+            connection: 1,
+            seq: 1,
+            feed: "f".into(),
+            at_us: 0,
+            feed_time_ms: None,
+            confirmed_at_us: None,
+            confirmed_feed_time_ms: None,
+            symbols: vec!["AAPL".into(), "MSFT".into()],
+            lost_records: 0,
+            detail: String::new(),
+        };
+        let origin = Origin { partition: 0, offset: 0 };
+        let mut effects = Effects::default();
+        engine.step(Input::Event { origin, event }, &mut effects);
+        assert!(effects.symbols.is_empty(), "subscribed is not traded");
+        assert!(trade(&mut engine, 1, "AAPL", -1.0).is_empty(), "rejected");
+        assert_eq!(trade(&mut engine, 2, "AAPL", 1.0), ["AAPL"]);
+        assert!(trade(&mut engine, 3, "AAPL", 1.0).is_empty(), "known by now");
+    }
+
+    #[test]
+    fn strays_of_other_partitions_take_no_room() {
+        let mut engine = engine(1_000_000);
+        for offset in 0..10 {
+            trade(&mut engine, offset, &format!("STRAY{offset}"), 1.0);
+        }
+        assert_eq!(engine.symbol_count(), 0);
     }
 }

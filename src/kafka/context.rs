@@ -173,10 +173,10 @@ impl ProducerContext<NoCustomPartitioner> for DeliveryContext {
             }
             Err((error, record)) => {
                 self.last_error.set(&error.to_string());
-                self.failed.fetch_add(1, Ordering::AcqRel);
+                let so_far = self.failed.fetch_add(1, Ordering::AcqRel) + 1;
                 // An aborted transaction purges its queue: that is one event, told by the writer.
                 if !is_purged(error) {
-                    telemetry::log::delivery_failed(record.topic(), &error.to_string());
+                    telemetry::log::delivery_failed(record.topic(), &error.to_string(), so_far);
                 }
             }
         }

@@ -99,9 +99,13 @@ pub fn rebalanced(partitions: &[i32]) {
 }
 
 /// A record was not delivered.
-pub fn delivery_failed(topic: &str, reason: &str) {
+///
+/// A broker that goes away fails thousands at once: only every doubling of `so_far` gets a line.
+pub fn delivery_failed(topic: &str, reason: &str, so_far: u64) {
     METRICS.delivery_errors.with_label_values(&[topic]).inc();
-    error!(topic, reason, "record not delivered");
+    if so_far.is_power_of_two() {
+        error!(topic, reason, so_far, "record not delivered");
+    }
 }
 
 /// A Kafka client reported an error that it recovers from by itself.

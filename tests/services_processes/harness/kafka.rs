@@ -1,0 +1,61 @@
+//! How far a topic goes, and how far a group has come.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+
+/// A client that looks and changes nothing.
+pub struct Observer {
+    consumer: BaseConsumer,
+    topic: String,
+}
+
+impl Observer {
+    pub fn new(bootstrap: &str, group: &str, topic: &str) -> Self {
+        let consumer = ClientConfig::new()
+            .set("bootstrap.servers", bootstrap)
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            .create()
+            .expect("a Kafka client");
+        Self { consumer, topic: topic.to_owned() }
+    }
+
+    fn partitions(&self) -> Result<Vec<i32>, String> {
+        let metadata = self.consumer.fetch_metadata(Some(&self.topic), ANSWER_WITHIN);
+        let metadata = metadata.map_err(|error| error.to_string())?;
+        let topic = metadata.topics().first().ok_or("no such topic")?;
+        Ok(topic.partitions().iter().map(|partition| partition.id()).collect())
+    }
+
+    /// End offset by partition.
+    pub fn ends(&self) -> Result<BTreeMap<i32, i64>, String> {
+        let end_of = |partition| {
+            let marks = self.consumer.fetch_watermarks(&self.topic, partition, ANSWER_WITHIN);
+            marks.map(|(_, end)| (partition, end)).map_err(|error| error.to_string())
+        };
+        self.partitions()?.into_iter().map(end_of).collect()
+    }
+
+    /// Stable committed offset by partition, of those that have one.
+    pub fn committed(&self) -> Result<BTreeMap<i32, i64>, String> {
+        let mut wanted = TopicPartitionList::new();
+        for partition in self.partitions()? {
+            wanted.add_partition(&self.topic, partition);
+        }
+        let found = self.consumer.committed_offsets(wanted, ANSWER_WITHIN);
+        let found = found.map_err(|error| error.to_string())?;
+        let offset =
+            |element: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match element
+                .offset()
+            {
+                Offset::Offset(offset) => Some((element.partition(), offset)),
+                _ => None,
+            };
+        Ok(found.elements().into_iter().filter_map(offset).collect())
+    }
+}

@@ -1,0 +1,205 @@
+//! Topics, group, keyspace and files that belong to one case alone, and the commands run in it.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::kafka::Observer;
+use super::process::{Ended, Process};
+use super::{eventually, server};
+
+/// A case's own corner of the servers.
+pub struct World {
+    name: String,
+    directory: PathBuf,
+    settings: Vec<(String, String)>,
+    began_s: f64,
+}
+
+/// A recording for the simulator.
+pub struct Frames {
+    pub path: PathBuf,
+    pub symbols: String,
+}
+
+impl World {
+    /// Topics and tables are not made yet.
+    pub fn new(case: &str) -> Self {
+        let began = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+        let name = format!("{case}_{}_{}", std::process::id(), began.as_millis() % 1_000_000);
+        let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(&name);
+        std::fs::create_dir_all(&directory).expect("a directory for the case");
+        let mut world =
+            Self { name, directory, settings: Vec::new(), began_s: began.as_secs_f64() };
+        world.set("KAFKA__BOOTSTRAP", &server("TICKSMITH_TEST_KAFKA"));
+        world.set("CASSANDRA__CONTACT_POINTS", &server("TICKSMITH_TEST_CASSANDRA"));
+        for topic in ["TRADES", "SILVER", "LATE", "REJECTED", "BARS", "CHANGELOG"] {
+            let name = format!("{}.{}", world.name, topic.to_lowercase());
+            world.set(&format!("TOPICS__{topic}"), &name);
+        }
+        world.set("KAFKA__GROUP", &world.name.clone());
+        world.set("CASSANDRA__KEYSPACE", &world.name.clone());
+        // A killed process is missed soon.
+        world.set("KAFKA__SESSION_TIMEOUT_MS", "6000");
+        world.set("KAFKA__TRANSACTION_TIMEOUT_MS", "5000");
+        world.set("PRODUCER__HEARTBEAT_EVERY_MS", "250");
+        world.set("PRODUCER__HTTP_PORT", &free_port());
+        world.set("STREAM__HTTP_PORT", &free_port());
+        world
+    }
+
+    /// With topics and tables.
+    pub fn prepared(case: &str) -> Self {
+        let world = Self::new(case);
+        world.succeed(&["topics"]);
+        world.succeed(&["cassandra-init"]);
+        world
+    }
+
+    /// A configuration key, `SECTION__KEY`.
+    pub fn set(&mut self, key: &str, value: &str) {
+        let key = format!("TICKSMITH__{key}");
+        self.settings.retain(|(known, _)| *known != key);
+        self.settings.push((key, value.to_owned()));
+    }
+
+    pub fn setting(&self, key: &str) -> &str {
+        let key = format!("TICKSMITH__{key}");
+        let found = self.settings.iter().find(|(known, _)| *known == key);
+        &found.unwrap_or_else(|| panic!("{key} is not set in this world")).1
+    }
+
+    fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&self.directory).envs(self.settings.iter().cloned());
+        command.env("FINNHUB_API_KEY", "demo");
+        command
+    }
+
+    /// Starts a role.
+    pub fn start(&self, arguments: &[&str]) -> Process {
+        let mut command = self.command(env!("CARGO_BIN_EXE_ticksmith"));
+        Process::start(&format!("ticksmith {}", arguments.join(" ")), command.args(arguments))
+    }
+
+    /// Runs a role to its end.
+    pub fn run(&self, arguments: &[&str]) -> Ended {
+        self.start(arguments).wait()
+    }
+
+    /// Runs a role that must succeed, and returns what it said.
+    pub fn succeed(&self, arguments: &[&str]) -> String {
+        let ended = self.run(arguments);
+        assert_eq!(ended.code(), 0, "ticksmith {}:\n{}", arguments.join(" "), ended.said);
+        ended.said
+    }
+
+    /// Runs a script of tests/foreign, which must succeed, and returns its standard output.
+    pub fn python(&self, script: &str, arguments: &[&str]) -> String {
+        let repository = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        let python = repository.join(".infra/foreign-venv/bin/python");
+        assert!(
+            python.exists(),
+            "the Python environment is missing: scripts/foreign-venv.sh makes it, as \
+             `make test-integration` does"
+        );
+        let mut command = self.command(python);
+        let script_path = repository.join("tests/foreign").join(script);
+        let output = command.arg(script_path).args(arguments).output().expect("Python runs");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success(),
+            "{script} {arguments:?} in {}: {}\n{said}{}",
+            self.name,
+            output.status,
+            String::from_utf8_lossy(&output.stderr),
+        );
+        said
+    }
+
+    /// Holds everything in the topics and tables against the oracle.
+    pub fn check(&self, arguments: &[&str]) {
+        let since = format!("{:.0}", self.began_s.floor());
+        let said = self.python("check.py", &[&["--since", &since], arguments].concat());
+        println!("{}: {}", self.name, said.trim());
+    }
+
+    /// Makes a recording whose trades begin at `base_ms`; `more` goes to the script.
+    pub fn record_frames(&self, base_ms: i64, trades: u32, seed: u32, more: &[&str]) -> Frames {
+        let path = self.file(&format!("frames-{seed}.jsonl.gz"));
+        let [base_ms, trades, seed] = [base_ms, trades.into(), seed.into()].map(|n| n.to_string());
+        let arguments = ["--base-ms", &base_ms, "--trades", &trades, "--seed", &seed];
+        let file = path.to_str().expect("the path is text");
+        let summary = self.python("frames.py", &[&[file][..], &arguments, more].concat());
+        let summary: serde_json::Value = serde_json::from_str(&summary).expect("a summary");
+        let symbols = summary["symbols"].as_array().expect("symbols").iter();
+        let symbols: Vec<&str> = symbols.filter_map(|symbol| symbol.as_str()).collect();
+        Frames { path, symbols: symbols.join(",") }
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// Starts the simulator; returns it with its address.
+    pub fn start_simulator(&self, frames: &Frames, more: &[&str]) -> (Process, String) {
+        let path = frames.path.to_str().expect("the path is text");
+        let arguments = [&["simulate", "--port", "0", "--frames", path], more].concat();
+        let mut simulator = self.start(&arguments);
+        let url = simulator.wait_for("its address", |said| {
+            let (_, rest) = said.split_once("ws://")?;
+            Some(format!(
+                "ws://{}",
+                rest.split(['/', '?', ':', ' ']).take(2).collect::<Vec<_>>().join(":")
+            ))
+        });
+        (simulator, url)
+    }
+
+    pub fn start_producer(&self, url: &str, frames: &Frames) -> Process {
+        self.start(&["producer", "--url", url, "--symbols", &frames.symbols])
+    }
+
+    pub fn observer(&self) -> Observer {
+        let topic = self.setting("TOPICS__TRADES");
+        Observer::new(self.setting("KAFKA__BOOTSTRAP"), self.setting("KAFKA__GROUP"), topic)
+    }
+
+    /// Waits until the trades topic holds so many records.
+    pub fn wait_for_trades(&self, least: i64) {
+        let observer = self.observer();
+        eventually(&format!("{least} records in the trades topic"), || {
+            let held: i64 = observer.ends()?.values().sum();
+            if held >= least { Ok(()) } else { Err(format!("it holds {held}")) }
+        });
+    }
+
+    /// Waits until the group has committed so many records; returns how many.
+    pub fn wait_for_commits(&self, least: i64) -> i64 {
+        let observer = self.observer();
+        eventually(&format!("{least} records committed"), || {
+            let committed: i64 = observer.committed()?.values().sum();
+            if committed >= least { Ok(committed) } else { Err(format!("only {committed}")) }
+        })
+    }
+
+    /// Waits until the group has committed the whole topic.
+    pub fn wait_until_read(&self) {
+        let observer = self.observer();
+        eventually("the stream reads to the end", || {
+            let (ends, committed) = (observer.ends()?, observer.committed()?);
+            let behind =
+                |(partition, end): (&i32, &i64)| committed.get(partition).unwrap_or(&0) < end;
+            if ends.iter().any(behind) {
+                return Err(format!("ends {ends:?}, committed {committed:?}"));
+            }
+            Ok(())
+        });
+    }
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> String {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("an address").port().to_string()
+}

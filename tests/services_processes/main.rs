@@ -1,0 +1,14 @@
+//! The path over real servers, process by process: simulator, producer, Kafka, stream, Cassandra,
+//! dashboards. What comes out is held against an oracle and clients that share no code with us
+//! (tests/foreign).
+//!
+//! `make test-integration` runs it; by hand:
+//! `scripts/with-services.sh cargo test --test services_processes`.
+
+mod dashboards;
+mod foreign;
+mod harness;
+mod outage;
+mod path;
+mod refusals;
+mod restart;

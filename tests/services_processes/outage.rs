@@ -1,0 +1,40 @@
+//! Kafka dies and comes back while everything runs.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::harness::{World, with_servers_to_break};
+
+const BASE_MS: i64 = 1_710_184_800_000;
+
+#[test]
+fn the_stream_and_the_producer_go_on_after_kafka_was_killed() {
+    let _servers = with_servers_to_break();
+    let world = World::prepared("outage");
+    let frames = world.record_frames(BASE_MS, 6_000, 5, &["--paced"]);
+    let mut stream = world.start(&["stream"]);
+    let (simulator, url) = world.start_simulator(&frames, &["--speed", "300", "--exit-at-end"]);
+    let mut producer = world.start_producer(&url, &frames);
+    world.wait_for_commits(1_000);
+    infra(&["kill", "kafka"]);
+    infra(&["up", "kafka"]);
+    assert_eq!(simulator.wait().code(), 0, "simulate --exit-at-end");
+    assert!(producer.is_running(), "the producer gave up:\n{}", producer.said());
+    let produced = producer.terminate();
+    assert_eq!(produced.code(), 0, "producer after SIGTERM:\n{}", produced.said);
+    world.wait_until_read();
+    assert!(stream.is_running(), "the stream gave up:\n{}", stream.said());
+    let streamed = stream.terminate();
+    assert_eq!(streamed.code(), 0, "stream after SIGTERM:\n{}", streamed.said);
+    world.succeed(&["stream", "--until-end", "--drain"]);
+    let last_minutes = (BASE_MS + 100 * 60_000).to_string();
+    world.check(&["--drained", "--watermark-past", &last_minutes, "--expect", "merged,bar closed"]);
+}
+
+/// Directory and ports of the servers are in the environment already.
+fn infra(arguments: &[&str]) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/infra.sh");
+    let output = Command::new(script).args(arguments).output().expect("scripts/infra.sh runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "infra.sh {arguments:?}: {}\n{said}", output.status);
+}
