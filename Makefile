@@ -116,5 +116,4 @@ check: ## Formatting and lint, as CI does it
 
 bench: ## Measure on a real Kafka and Cassandra (started and stopped by it)
 	@$(NEED) cargo cc java maven
-	cargo build --locked --release
 	scripts/with-services.sh cargo bench --locked --bench '*' -- $(ARGS)

@@ -416,7 +416,8 @@ impl Pipeline {
         Ok(true)
     }
 
-    /// A new session of the log. One that is away is tried until it is back, or a stop is asked for.
+    /// A new session of the log. One that is away is tried until it is back, or a stop is asked
+    /// for.
     fn reopen(&mut self) -> Result<bool> {
         for failures in 1.. {
             match self.parts.log_factory.open() {

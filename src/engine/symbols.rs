@@ -42,8 +42,8 @@ impl Symbols {
         Self { by_name: FxHashMap::default(), table: Vec::new(), partition, partition_count }
     }
 
-    /// The index of `name`, made when it is new; `None` when it belongs to another partition, so that
-    /// nothing is kept for strays.
+    /// The index of `name`, made when it is new; `None` when it belongs to another partition, so
+    /// that nothing is kept for strays.
     pub fn intern_at_home(&mut self, name: &str, rules: &Rules) -> Option<SymbolIndex> {
         if let Some(index) = self.by_name.get(name) {
             return Some(*index);

@@ -70,8 +70,8 @@ fn a_producer_killed_in_mid_flow_is_succeeded_by_the_next() {
     world.wait_until_read();
     assert_eq!(stream.terminate().code(), 0, "stream after SIGTERM");
     world.succeed(&["stream", "--until-end", "--drain"]);
-    // Of the recording's 105 minutes the watermark saw the last: no connection of a producer that is
-    // gone holds it back.
+    // Of the recording's 105 minutes the watermark saw the last: no connection of a producer that
+    // is gone holds it back.
     let last_minutes = (BASE_MS + 100 * 60_000).to_string();
     world.check(&["--drained", "--watermark-past", &last_minutes, "--expect", "merged,bar closed"]);
 }
