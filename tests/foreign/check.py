@@ -264,7 +264,7 @@ class Check:
         of_silver = total(exact(row["volume"]) for row in silver)
         late = total(exact(row["volume"]) for row in silver if row["disposition"] == "late")
         merged = [row for row in silver if row["disposition"] == "merged"]
-        without_volume = total(exact(row["volume"]) for row in merged if not row["updates_volume"])
+        without_volume = total(exact(row["volume"]) for row in merged if "volume" not in updates(row))
         for interval, rows in gold.items():
             of_bars = total(Decimal(row["volume_exact"]) for row in rows)
             if of_bars + without_volume + late != of_silver:
@@ -335,6 +335,12 @@ def bar_of_value(value):
     return {**value, "volume_exact": Decimal(value["volume_exact"]), "excluded": excluded}
 
 
+def updates(row):
+    """What the row says that its trade may change, as a set of words."""
+    words = set((row["updates"] or "").split(",")) - {""}
+    return {"last", "high_low", "volume"} if words == {"all"} else words
+
+
 def compare_trade_row(where, verdict, row):
     trade, codes = verdict.entry.trade, verdict.entry.trade["conditions"]
     expected = {
@@ -350,10 +356,15 @@ def compare_trade_row(where, verdict, row):
         "written": trade["received_at"],
     }
     if verdict.rights is not None:
-        expected |= {
-            "updates_last": verdict.rights.last != "never",
-            "updates_high_low": verdict.rights.high_low,
-            "updates_volume": verdict.rights.volume,
+        row = {**row, "rights": updates(row)}
+        expected["rights"] = {
+            name
+            for name, holds in (
+                ("last", verdict.rights.last != "never"),
+                ("high_low", verdict.rights.high_low),
+                ("volume", verdict.rights.volume),
+            )
+            if holds
         }
     if verdict.disposition == "late":
         expected |= late_fields(verdict)
