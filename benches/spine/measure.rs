@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// One measurement.
 #[derive(Debug, Clone, Copy)]
@@ -73,26 +73,43 @@ pub fn run_here(work: impl FnOnce()) -> Measured {
     }
 }
 
+/// How often a child's memory is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// Measures a child process from start to exit; it must exit with 0.
 pub fn run_child(mut command: Command) -> Measured {
     let started = Instant::now();
     #[expect(clippy::zombie_processes, reason = "wait4 below reaps it, with its usage")]
     let child = command.stdout(Stdio::null()).spawn().expect("the binary starts");
     let pid = libc::pid_t::try_from(child.id()).expect("a process id");
-    let mut status = 0;
-    // SAFETY: as above; `wait4` reaps exactly the child that was started here, and `child` is not
-    // waited for by anybody else.
-    let usage = unsafe {
-        let mut usage = std::mem::zeroed();
-        let reaped = libc::wait4(pid, &mut status, 0, &mut usage);
-        assert_eq!(reaped, pid, "the child is ours");
-        usage
+    let (mut status, mut peak_memory_mb) = (0, 0.0);
+    let usage = loop {
+        // SAFETY: as above; `wait4` reaps exactly the child that was started here, and `child` is
+        // not waited for by anybody else.
+        let (reaped, usage) = unsafe {
+            let mut usage = std::mem::zeroed();
+            (libc::wait4(pid, &mut status, libc::WNOHANG, &mut usage), usage)
+        };
+        if reaped == pid {
+            break usage;
+        }
+        // The child's own count: `ru_maxrss` begins with what this process held when it forked.
+        peak_memory_mb = peak_memory(child.id()).unwrap_or(peak_memory_mb);
+        std::thread::sleep(LOOK_EVERY);
     };
     assert_eq!(status, 0, "the measured process failed: wait status {status}");
     Measured {
         records: 0,
         wall_seconds: started.elapsed().as_secs_f64(),
         cpu_seconds: cpu_of(&usage),
-        peak_memory_mb: usage.ru_maxrss as f64 / 1024.0,
+        peak_memory_mb,
     }
+}
+
+/// `VmHWM` of a process, MB.
+fn peak_memory(pid: u32) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib / 1024.0)
 }
