@@ -142,12 +142,19 @@ impl Settings {
 
     /// Asks for metadata and for watermarks that include open transactions.
     pub fn cluster(&self) -> ClientConfig {
-        self.client(&[("isolation.level", "read_uncommitted".into())])
+        self.asking(&[("isolation.level", "read_uncommitted".into())])
     }
 
     /// Creates and describes topics.
     pub fn admin(&self) -> ClientConfig {
-        self.client(&[])
+        self.asking(&[])
+    }
+
+    /// A client whose calls return their own errors: its log would only say them again.
+    fn asking(&self, specific: &[(&str, String)]) -> ClientConfig {
+        let mut client = self.client(specific);
+        client.set_log_level(RDKafkaLogLevel::Critical);
+        client
     }
 
     fn producer(&self, specific: &[(&str, String)]) -> ClientConfig {

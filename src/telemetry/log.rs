@@ -108,10 +108,11 @@ pub fn delivery_failed(topic: &str, reason: &str, so_far: u64) {
     }
 }
 
-/// A Kafka client reported an error that it recovers from by itself.
+/// A Kafka client reported an error that it recovers from by itself. Its own log has a line for it
+/// already, where it matters.
 pub fn client_error(client: &str, reason: &str) {
     METRICS.client_errors.with_label_values(&[client]).inc();
-    warn!(client, reason, "Kafka client error");
+    debug!(client, reason, "Kafka client error");
 }
 
 /// Records of the embedded log were dropped because of their age.
