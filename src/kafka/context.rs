@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -77,15 +77,38 @@ impl ConsumerContext for PlainContext {}
 
 /// For the group member: notes rebalances, which `member` then acts on.
 #[derive(Debug, Default)]
-pub(super) struct MemberContext {
+pub(super) struct MemberContext(Mutex<Rebalances>);
+
+#[derive(Debug, Default)]
+struct Rebalances {
     /// The newest assignment that was not yet taken up.
-    assignment: Mutex<Option<Vec<i32>>>,
+    newest: Option<Vec<i32>>,
+    /// librdkafka waits for `assign` or `unassign` in answer to an assignment.
+    unanswered: bool,
+    /// The member leaves: assignments are declined.
+    closing: bool,
 }
 
 impl MemberContext {
+    fn lock(&self) -> MutexGuard<'_, Rebalances> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The assignment since the last call, if it changed.
     pub fn take_assignment(&self) -> Option<Vec<i32>> {
-        self.assignment.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.lock().newest.take()
+    }
+
+    /// To be called with the `assign` that takes the newest assignment up.
+    pub fn answered(&self) {
+        self.lock().unanswered = false;
+    }
+
+    /// Declines all assignments from now on; true when one of before still waits for its answer.
+    pub fn close(&self) -> bool {
+        let mut rebalances = self.lock();
+        rebalances.closing = true;
+        std::mem::take(&mut rebalances.unanswered)
     }
 }
 
@@ -107,21 +130,27 @@ impl ConsumerContext for MemberContext {
     /// member keeps its heartbeats, and nothing is fetched that would have to be thrown away. A
     /// revocation is acknowledged at once: the partitions' uncommitted work is void anyway, and
     /// the others wait for it.
+    ///
+    /// Every event is answered exactly once. A second answer to a revocation can let a closing
+    /// group terminate, and whatever is asked of a terminated group is never replied to: the event
+    /// still in the queue would then be answered for ever.
     fn rebalance(
         &self,
         consumer: &BaseConsumer<Self>,
         event: RDKafkaRespErr,
         partitions: &mut TopicPartitionList,
     ) {
-        let owned = if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            partitions.elements().iter().map(|element| element.partition()).collect()
-        } else {
-            if let Err(error) = consumer.unassign() {
-                telemetry::log::client_error("member", &error.to_string());
-            }
-            Vec::new()
-        };
-        *self.assignment.lock().unwrap_or_else(PoisonError::into_inner) = Some(owned);
+        let mut owned = Vec::new();
+        if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && !self.lock().closing {
+            owned.extend(partitions.elements().iter().map(|element| element.partition()));
+        }
+        let unanswered = !owned.is_empty();
+        if !unanswered && let Err(error) = consumer.unassign() {
+            telemetry::log::client_error("member", &error.to_string());
+        }
+        let mut rebalances = self.lock();
+        rebalances.newest = Some(owned);
+        rebalances.unanswered = unanswered;
     }
 }
 

@@ -87,9 +87,6 @@ impl Member {
         self.owned = assignment.iter().map(|p| (*p, Position::Unknown)).collect();
         self.fetching = false;
         self.membership = self.capture_membership();
-        if assignment.is_empty() {
-            self.start_fetching()?;
-        }
         telemetry::log::rebalanced(&assignment);
         Ok(Some(assignment))
     }
@@ -210,6 +207,7 @@ impl Member {
             list.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset))
                 .map_err(|error| Error::Bug(format!("offset {offset}: {error}")))?;
         }
+        self.consumer.context().answered();
         self.consumer
             .assign(&list)
             .map_err(|error| Error::Rejoin(format!("assignment refused: {error}")))?;
@@ -295,8 +293,11 @@ impl Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        // An assignment that was never taken up would keep the close waiting for it.
-        let _ = self.consumer.unassign();
+        // An assignment that was never taken up would keep the close waiting for its answer. All
+        // other events are answered by the context while the client closes.
+        if self.consumer.context().close() {
+            let _ = self.consumer.unassign();
+        }
     }
 }
 
