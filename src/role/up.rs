@@ -25,10 +25,10 @@ use crate::embedded::Database;
 use crate::embedded::log::Broker;
 use crate::embedded::store::{EmbeddedReader, EmbeddedStore};
 use crate::error::{Error, Result};
-use crate::http::{ApiContext, LiveHub, Server, dashboard_router};
+use crate::http::{ApiContext, LiveHub, PartitionView, Server, dashboard_router};
 use crate::model::Interval;
 use crate::pipeline::{self, Parts, Schedule};
-use crate::port::{BeatReport, Clock};
+use crate::port::{BeatReport, Clock, Topic};
 use crate::runtime::{Shutdown, SystemClock};
 use crate::websocket::simulator::Speed;
 
@@ -211,6 +211,7 @@ impl Shared {
 /// The parts at work.
 struct Running {
     hub: Arc<LiveHub>,
+    broker: Arc<Broker>,
     runtime: Runtime,
     feed: JoinHandle<Result<()>>,
     stream: JoinHandle<Result<BeatReport>>,
@@ -224,8 +225,8 @@ impl Running {
         let stream = shared.start_stream(config)?;
         shared.start_pages(config, server)?;
         let feed = shared.start_feed(config, feed)?;
-        let Shared { hub, runtime, drained, .. } = shared;
-        Ok(Self { hub, runtime, feed, stream, drained })
+        let Shared { hub, broker, runtime, drained, .. } = shared;
+        Ok(Self { hub, broker, runtime, feed, stream, drained })
     }
 
     /// Shows progress until a signal, the time, or the end of a part asks for the stop.
@@ -250,8 +251,14 @@ impl Running {
         streamed.and(fed)
     }
 
+    /// Measured against the log itself: the lag of the last report is from before the feed's end.
     fn is_caught_up(&self) -> bool {
-        self.hub.readiness().reason().is_some() || self.hub.state().lag_records == 0
+        let state = self.hub.state();
+        let reached = |one: &PartitionView| {
+            one.next_offset >= self.broker.end_offset(Topic::Trades, one.partition)
+        };
+        let is_away = self.hub.readiness().reason().is_some();
+        is_away || !state.partitions.is_empty() && state.partitions.iter().all(reached)
     }
 }
 
