@@ -3,12 +3,13 @@
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{DeliveryResult, Message};
-use rdkafka::producer::{NoCustomPartitioner, ProducerContext};
+use rdkafka::producer::{NoCustomPartitioner, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 use tracing::{debug, info, warn};
@@ -238,5 +239,21 @@ pub(super) fn is_member<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> bool 
         let known = !CStr::from_ptr(member_id).is_empty();
         rdkafka::bindings::rd_kafka_mem_free(client, member_id.cast());
         known
+    }
+}
+
+/// Waits until everything queued was acknowledged or failed. `Producer::flush` of rdkafka looks
+/// again only every 100 ms; librdkafka's own wakes with the last acknowledgement, while the
+/// producer's thread serves the delivery reports.
+pub(super) fn flush(
+    producer: &ThreadedProducer<DeliveryContext>,
+    within: Duration,
+) -> KafkaResult<()> {
+    let within_ms = i32::try_from(within.as_millis()).unwrap_or(i32::MAX);
+    let client = producer.client().native_ptr();
+    // SAFETY: the handle is valid while `producer` is borrowed, and the call is thread-safe.
+    match unsafe { rdkafka::bindings::rd_kafka_flush(client, within_ms) } {
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
+        code => Err(KafkaError::Flush(code.into())),
     }
 }

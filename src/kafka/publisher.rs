@@ -8,7 +8,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{Producer, ThreadedProducer};
 
 use super::cluster::{Cluster, PartitionCounts};
-use super::context::DeliveryContext;
+use super::context::{DeliveryContext, flush};
 use super::settings::{Settings, refuse_client};
 use super::writer::base_record;
 use crate::config::Config;
@@ -90,7 +90,7 @@ impl KafkaPublisher {
             }
             out = back;
             // A wait on the deliveries; its time-out only means that there is still no room.
-            let _ = self.producer.flush(FULL_PAUSE);
+            let _ = flush(&self.producer, FULL_PAUSE);
         }
         Ok(())
     }
@@ -111,7 +111,7 @@ impl Publisher for KafkaPublisher {
     }
 
     fn flush(&mut self, within: Duration) -> Result<()> {
-        let flushed = self.producer.flush(within);
+        let flushed = flush(&self.producer, within);
         self.check()?;
         flushed.map_err(|error| {
             Error::Unavailable(format!(

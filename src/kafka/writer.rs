@@ -11,7 +11,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 
 use super::cluster::PartitionCounts;
-use super::context::DeliveryContext;
+use super::context::{DeliveryContext, flush};
 use super::settings::{Settings, refuse_client};
 use crate::config::Guarantee;
 use crate::error::{Error, Result};
@@ -98,6 +98,7 @@ impl Writer {
         }
         let outcome = self
             .produce(records)
+            .and_then(|()| self.retrying(self.bound, || flush(&self.producer, CALL_WITHIN)))
             .and_then(|()| {
                 let send =
                     || self.producer.send_offsets_to_transaction(offsets, group, CALL_WITHIN);
@@ -120,10 +121,9 @@ impl Writer {
         let failed_before = self.producer.context().failed();
         let again =
             |reason: String| Error::Restore(format!("beat not written: {reason}; restoring"));
-        let outcome = self.produce(records).and_then(|()| {
-            let flush = || self.producer.flush(CALL_WITHIN);
-            self.retrying(self.bound, flush)
-        });
+        let outcome = self
+            .produce(records)
+            .and_then(|()| self.retrying(self.bound, || flush(&self.producer, CALL_WITHIN)));
         match outcome {
             Err(Failure::Abort(reason)) => Err(again(reason)),
             Err(Failure::Lost(reason)) => Err(lost(&reason)),
@@ -153,7 +153,7 @@ impl Writer {
                 out = back;
                 // Sends what is queued without lingering; a time-out only means "not all of it
                 // yet".
-                let _ = self.producer.flush(RETRY_PAUSE);
+                let _ = flush(&self.producer, RETRY_PAUSE);
             }
         }
         Ok(())
