@@ -55,7 +55,7 @@ fn a_stream_stopped_in_mid_flow_ends_cleanly() {
 fn a_producer_killed_in_mid_flow_is_succeeded_by_the_next() {
     let _servers = with_steady_servers();
     let world = World::prepared("producer_killed");
-    let frames = world.record_frames(BASE_MS, 6_000, 3, &["--paced"]);
+    let frames = world.record_frames(BASE_MS, 6_000, 3);
     // Slow enough to kill the producer twice before the recording ends.
     let (simulator, url) = world.start_simulator(&frames, &["--speed", "400", "--exit-at-end"]);
     let stream = world.start(&["stream"]);
