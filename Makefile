@@ -95,7 +95,7 @@ test-integration: ## Run the tests on a real Kafka and Cassandra (started and st
 	@$(NEED) cargo cc java maven chromium python
 	@scripts/foreign-venv.sh > /dev/null
 	cargo test --locked --no-run --test 'services_*'
-	scripts/with-services.sh cargo test --locked --test 'services_*' $(ARGS)
+	CASSANDRA_COMMITLOG_SYNC=batch scripts/with-services.sh cargo test --locked --test 'services_*' $(ARGS)
 
 test-all: ## test, then test-integration
 	@$(MAKE) test

@@ -4,12 +4,23 @@
 CASSANDRA_PORT=${CASSANDRA_PORT:-9042}
 CASSANDRA_STORAGE_PORT=${CASSANDRA_STORAGE_PORT:-7000}
 CASSANDRA_HEAP=${CASSANDRA_HEAP:-1280m}
+CASSANDRA_COMMITLOG_SYNC=${CASSANDRA_COMMITLOG_SYNC:-periodic}
 
 cassandra_port() { printf '%s' "$CASSANDRA_PORT"; }
 
 cassandra_check_ports() {
   need_port cassandra "$CASSANDRA_PORT" CASSANDRA_PORT
   need_port cassandra "$CASSANDRA_STORAGE_PORT" CASSANDRA_STORAGE_PORT
+}
+
+# periodic, as shipped: a write is acknowledged before it is on the disk, and kill -9 loses what was acknowledged in the
+# last tenth of a second, since the log is only replayed up to its last marker. batch: acknowledged is durable.
+cassandra_commitlog() {
+  case $CASSANDRA_COMMITLOG_SYNC in
+    periodic) printf 'commitlog_sync: periodic\ncommitlog_sync_period: 10000ms\n' ;;
+    batch) printf 'commitlog_sync: batch\n' ;;
+    *) die "CASSANDRA_COMMITLOG_SYNC is '$CASSANDRA_COMMITLOG_SYNC': periodic or batch" ;;
+  esac
 }
 
 cassandra_configure() {
@@ -37,9 +48,7 @@ hints_directory: "$data/hints"
 saved_caches_directory: "$data/saved_caches"
 cdc_raw_directory: "$data/cdc_raw"
 
-# Written through to the page cache at once (so kill -9 loses nothing), to the disk every ten seconds.
-commitlog_sync: periodic
-commitlog_sync_period: 10000ms
+$(cassandra_commitlog)
 commitlog_total_space: 1024MiB
 memtable_heap_space: 256MiB
 memtable_offheap_space: 256MiB

@@ -47,12 +47,11 @@ def second_encoding(elements):
     return again
 
 
-def frames(count, base_ms, seed, paced):
+def frames(count, base_ms, seed):
     """Lines, each with what a producer must make of it: the elements to number, and whether to divert something."""
     chance = random.Random(seed + 1)
     tape = list(market.trades(count, base_ms, seed))
-    # A time of far away would hold up a replay at the pace of the recording.
-    bad = iter(UNBELIEVABLE[:-1] if paced else UNBELIEVABLE)
+    bad = iter(UNBELIEVABLE)
     at = 0
     while at < len(tape):
         size = chance.choice([1, 1, 2, 3, 4, 6])
@@ -85,12 +84,11 @@ def main():
     arguments.add_argument("--trades", type=int, default=5_000)
     arguments.add_argument("--base-ms", type=int, required=True)
     arguments.add_argument("--seed", type=int, default=1)
-    arguments.add_argument("--paced", action="store_true", help="for a replay at a pace")
     given = arguments.parse_args()
     opened = gzip.open if given.file.endswith(".gz") else open
     written, expected, diverted = 0, [], 0
     with opened(given.file, "wt") as out:
-        for line, believed, bad in frames(given.trades, given.base_ms, given.seed, given.paced):
+        for line, believed, bad in frames(given.trades, given.base_ms, given.seed):
             out.write(line + "\n")
             written += 1
             expected += [[e["s"], e["p"], e["v"], e["t"], e.get("c")] for e in believed]

@@ -1,4 +1,4 @@
-//! Kafka dies and comes back while everything runs.
+//! A server dies and comes back while everything runs.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,15 +9,24 @@ const BASE_MS: i64 = 1_710_184_800_000;
 
 #[test]
 fn the_stream_and_the_producer_go_on_after_kafka_was_killed() {
+    survives("kafka");
+}
+
+#[test]
+fn the_stream_goes_on_after_cassandra_was_killed() {
+    survives("cassandra");
+}
+
+fn survives(service: &str) {
     let _servers = with_servers_to_break();
-    let world = World::prepared("outage");
-    let frames = world.record_frames(BASE_MS, 6_000, 5, &["--paced"]);
+    let world = World::prepared(&format!("without_{service}"));
+    let frames = world.record_frames(BASE_MS, 6_000, 5);
     let mut stream = world.start(&["stream"]);
     let (simulator, url) = world.start_simulator(&frames, &["--speed", "300", "--exit-at-end"]);
     let mut producer = world.start_producer(&url, &frames);
     world.wait_for_commits(1_000);
-    infra(&["kill", "kafka"]);
-    infra(&["up", "kafka"]);
+    infra(&["kill", service]);
+    infra(&["up", service]);
     assert_eq!(simulator.wait().code(), 0, "simulate --exit-at-end");
     assert!(producer.is_running(), "the producer gave up:\n{}", producer.said());
     let produced = producer.terminate();

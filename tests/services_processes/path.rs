@@ -48,7 +48,7 @@ fn trades_of_three_days_ago_live_for_the_rest_of_their_time() {
 
 /// Returns the recording that was replayed.
 fn run_path(world: &World, base_ms: i64) -> PathBuf {
-    let frames = world.record_frames(base_ms, TRADES, 1, &[]);
+    let frames = world.record_frames(base_ms, TRADES, 1);
     let mut stream = world.start(&["stream"]);
     let (simulator, url) = world.start_simulator(&frames, &["--speed", "max", "--exit-at-end"]);
     let producer = world.start_producer(&url, &frames);

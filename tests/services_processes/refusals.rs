@@ -91,7 +91,7 @@ fn frames_that_cannot_be_replayed_are_named() {
 fn a_wrong_key_is_named_and_not_shown() {
     let _servers = with_steady_servers();
     let world = World::prepared("wrong_key");
-    let frames = world.record_frames(1_710_184_800_000, 50, 1, &[]);
+    let frames = world.record_frames(1_710_184_800_000, 50, 1);
     let (_simulator, url) = world.start_simulator(&frames, &["--key", "the-right-one"]);
     let ended = world.start_producer(&url, &frames).wait();
     assert_eq!(ended.code(), 2, "producer with a wrong key:\n{}", ended.said);

@@ -55,16 +55,17 @@ fn a_stream_stopped_in_mid_flow_ends_cleanly() {
 fn a_producer_killed_in_mid_flow_is_succeeded_by_the_next() {
     let _servers = with_steady_servers();
     let world = World::prepared("producer_killed");
-    let frames = world.record_frames(BASE_MS, 6_000, 3, &["--paced"]);
+    let frames = world.record_frames(BASE_MS, 6_000, 3);
     // Slow enough to kill the producer twice before the recording ends.
-    let (simulator, url) = world.start_simulator(&frames, &["--speed", "400", "--exit-at-end"]);
+    let (simulator, url) = world.start_simulator(&frames, &["--speed", "250", "--exit-at-end"]);
     let stream = world.start(&["stream"]);
-    for least in [1_500, 3_500] {
+    for least in [1_000, 2_500] {
         let producer = world.start_producer(&url, &frames);
         world.wait_for_trades(least);
         producer.kill();
     }
-    let producer = world.start_producer(&url, &frames);
+    let mut producer = world.start_producer(&url, &frames);
+    producer.wait_for("that it subscribed", |said| said.contains("subscribed").then_some(()));
     assert_eq!(simulator.wait().code(), 0, "simulate --exit-at-end");
     assert_eq!(producer.terminate().code(), 0, "producer after SIGTERM");
     world.wait_until_read();

@@ -20,6 +20,9 @@ const DELAY_MS: i64 = 100;
 const MOST_BEHIND_MS: i64 = 2_000;
 /// A recording starts when no subscription came for so long, so that nothing of it is missed.
 const SETTLE: Duration = Duration::from_millis(300);
+/// A longer step from one frame to the next, in either direction, is no pause of a market but a wrong
+/// time: nobody waits for it, and the pace begins anew.
+const LONGEST_STEP_MS: i64 = 7 * 86_400_000;
 
 /// Runs for ever.
 pub(super) async fn run_market(options: MarketOptions, hub: &Hub) {
@@ -56,7 +59,7 @@ pub(super) async fn run_recording(recording: &Recording, speed: Speed, hub: &Hub
     let mut changes = hub.changes();
     wait_for_subscribers(hub, &mut changes).await;
     let mut lines = recording.stream();
-    let mut pace = Pace { speed, start: None };
+    let mut pace = Pace { speed, start: None, last_ms: 0 };
     while let Some(line) = lines.recv().await {
         match speed {
             Speed::Times(_) => pace.wait(line.newest_ms).await,
@@ -87,13 +90,47 @@ async fn wait_for_subscribers(hub: &Hub, changes: &mut watch::Receiver<u64>) {
 struct Pace {
     speed: Speed,
     start: Option<(Instant, i64)>,
+    /// Time of the frame before.
+    last_ms: i64,
 }
 
 impl Pace {
     async fn wait(&mut self, newest_ms: Option<i64>) {
         let (Some(newest_ms), Speed::Times(times)) = (newest_ms, self.speed) else { return };
+        if newest_ms.saturating_sub(self.last_ms).saturating_abs() > LONGEST_STEP_MS {
+            self.start = None;
+        }
+        self.last_ms = newest_ms;
         let (start, first_ms) = *self.start.get_or_insert((Instant::now(), newest_ms));
         let since_ms = newest_ms.saturating_sub(first_ms).max(0) as f64;
         sleep_until(start + Duration::from_secs_f64((since_ms / 1_000.0 / times).min(1e9))).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// How long the frames of these times take, at their own speed.
+    async fn paced(times_ms: &[i64]) -> Duration {
+        let mut pace = Pace { speed: Speed::Times(1.0), start: None, last_ms: 0 };
+        let began = Instant::now();
+        for time_ms in times_ms {
+            let waited = timeout(Duration::from_secs(60), pace.wait(Some(*time_ms))).await;
+            assert!(waited.is_ok(), "{time_ms} is waited for");
+        }
+        began.elapsed()
+    }
+
+    #[tokio::test]
+    async fn a_wrong_time_does_not_hold_up_the_recording_and_the_rest_keeps_its_pace() {
+        const NOW_MS: i64 = 1_710_000_000_000;
+        const YEAR_MS: i64 = 365 * 86_400_000;
+        for wrong_ms in [NOW_MS + YEAR_MS, NOW_MS - YEAR_MS, i64::MAX, i64::MIN] {
+            let took = paced(&[NOW_MS, wrong_ms, NOW_MS + 10, NOW_MS + 60]).await;
+            assert!(took >= Duration::from_millis(50), "{wrong_ms}: {took:?}");
+        }
     }
 }

@@ -124,13 +124,13 @@ impl World {
         println!("{}: {}", self.name, said.trim());
     }
 
-    /// Makes a recording whose trades begin at `base_ms`; `more` goes to the script.
-    pub fn record_frames(&self, base_ms: i64, trades: u32, seed: u32, more: &[&str]) -> Frames {
+    /// Makes a recording whose trades begin at `base_ms`.
+    pub fn record_frames(&self, base_ms: i64, trades: u32, seed: u32) -> Frames {
         let path = self.file(&format!("frames-{seed}.jsonl.gz"));
         let [base_ms, trades, seed] = [base_ms, trades.into(), seed.into()].map(|n| n.to_string());
         let arguments = ["--base-ms", &base_ms, "--trades", &trades, "--seed", &seed];
         let file = path.to_str().expect("the path is text");
-        let summary = self.python("frames.py", &[&[file][..], &arguments, more].concat());
+        let summary = self.python("frames.py", &[&[file][..], &arguments].concat());
         let summary: serde_json::Value = serde_json::from_str(&summary).expect("a summary");
         let symbols = summary["symbols"].as_array().expect("symbols").iter();
         let symbols: Vec<&str> = symbols.filter_map(|symbol| symbol.as_str()).collect();
@@ -195,6 +195,15 @@ impl World {
             }
             Ok(())
         });
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // After a failure the files are there to be looked at; what cannot be removed does no harm.
+        if !std::thread::panicking() {
+            let _ = std::fs::remove_dir_all(&self.directory);
+        }
     }
 }
 
