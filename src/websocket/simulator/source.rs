@@ -20,8 +20,8 @@ const DELAY_MS: i64 = 100;
 const MOST_BEHIND_MS: i64 = 2_000;
 /// A recording starts when no subscription came for so long, so that nothing of it is missed.
 const SETTLE: Duration = Duration::from_millis(300);
-/// A longer step from one frame to the next, in either direction, is no pause of a market but a wrong
-/// time: nobody waits for it, and the pace begins anew.
+/// A longer step from one frame to the next, in either direction, is no pause of a market but a
+/// wrong time: nobody waits for it, and the pace begins anew.
 const LONGEST_STEP_MS: i64 = 7 * 86_400_000;
 
 /// Runs for ever.
