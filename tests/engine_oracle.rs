@@ -131,7 +131,7 @@ fn save(engine: &mut Engine, log: &mut BTreeMap<String, StateRecord>) {
     for record in records {
         match &record {
             StateRecord::Meta(_) => log.insert("meta".into(), record),
-            StateRecord::Owners(_) => log.insert("owners".into(), record),
+            StateRecord::Feed(feed) => log.insert(format!("feed/{}", feed.symbol), record),
             StateRecord::Window(w) => {
                 log.insert(format!("{}/{}/{}", w.interval, w.start_ms, w.symbol), record)
             }
@@ -245,6 +245,7 @@ fn oracle_bar(key: &Key, group: Vec<(usize, &Trade)>, watermarks: &[i64]) -> Bar
         revision: sorted.len() as i64 + i64::from(closed),
         generation: 0,
         conditions_version: 1,
+        late_included: 0,
     }
 }
 

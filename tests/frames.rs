@@ -47,8 +47,11 @@ fn every_malformed_frame_and_element_is_diverted_with_a_reason() {
                 trades += 1;
                 assert_eq!(trade.price, 146.12);
             }
+            Numbered::Event(event) if event.kind == FeedEventKind::Heartbeat => {
+                assert_eq!(event.feed_time_ms.is_some(), trades == 1, "with the first trade");
+            }
             Numbered::Event(event) => assert_eq!(event.kind, FeedEventKind::DecodeLoss),
         }
     }
-    assert_eq!((trades, out.records.len()), (1, 11));
+    assert_eq!((trades, out.records.len()), (1, 12));
 }

@@ -176,7 +176,9 @@ impl Bench {
         for record in records {
             match &record {
                 StateRecord::Meta(_) => self.changelog.insert("meta".into(), record),
-                StateRecord::Owners(_) => self.changelog.insert("owners".into(), record),
+                StateRecord::Feed(feed) => {
+                    self.changelog.insert(format!("feed/{}", feed.symbol), record)
+                }
                 StateRecord::Window(w) => {
                     let key = format!("{}/{}/{}", w.interval, w.start_ms, w.symbol);
                     self.changelog.insert(key, record)

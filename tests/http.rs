@@ -7,8 +7,8 @@ use serde_json::Value;
 use ticksmith::error::Result;
 use ticksmith::http::{ApiContext, LiveHub, Server, dashboard_router};
 use ticksmith::model::{
-    Amount, Bar, BarState, Disposition, Interval, Judged, Origin, PricePoint, RejectReason,
-    Session, Tally, Trade, Verdict,
+    Amount, Bar, BarRevision, BarState, Disposition, FeedGap, Interval, Judged, Origin, PricePoint,
+    RejectReason, Session, StoredEvent, Tally, Trade, Verdict,
 };
 use ticksmith::port::{BarQuery, BeatReport, Live, PartitionReport, StoreReader, Tier, TradeQuery};
 use ticksmith::runtime::{Shutdown, SystemClock};
@@ -38,6 +38,23 @@ impl StoreReader for Memory {
                 && (query.tier == Tier::Bronze || judged.disposition.is_silver())
         };
         Ok(self.trades.iter().filter(wanted).cloned().collect())
+    }
+
+    fn bar_symbols(&self, interval: Interval) -> Result<Vec<String>> {
+        let of_interval = self.bars.iter().filter(|bar| bar.interval == interval);
+        Ok(of_interval.map(|bar| bar.symbol.to_string()).collect())
+    }
+
+    fn revisions(&self, _query: &BarQuery) -> Result<Vec<BarRevision>> {
+        Ok(Vec::new())
+    }
+
+    fn events(&self, _from_ms: i64, _to_ms: i64) -> Result<Vec<StoredEvent>> {
+        Ok(Vec::new())
+    }
+
+    fn gaps(&self, _symbol: &str, _from_ms: i64, _to_ms: i64) -> Result<Vec<FeedGap>> {
+        Ok(Vec::new())
     }
 }
 
@@ -72,6 +89,7 @@ fn bar(start_ms: i64, close: Option<f64>, state: BarState, revision: i64) -> Bar
         revision,
         generation: 0,
         conditions_version: 1,
+        late_included: 0,
     }
 }
 
@@ -95,6 +113,7 @@ fn judged(seq: i64, symbol: &str, disposition: Disposition) -> Judged {
         updates_high_low: true,
         updates_volume: true,
         lateness: None,
+        behind_ms: 0,
     }
 }
 

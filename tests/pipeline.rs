@@ -18,8 +18,8 @@ use ticksmith::model::{
 };
 use ticksmith::pipeline::{self, Parts, Schedule};
 use ticksmith::port::{
-    Beat, BeatReport, Live, Log, LogFactory, OutRecord, Polled, Publisher, RawRecord, Restored,
-    Store, Topic,
+    BarRemoval, Beat, BeatReport, Live, Log, LogFactory, OutRecord, Polled, Publisher, RawRecord,
+    Restored, Store, Topic,
 };
 use ticksmith::runtime::{Shutdown, SystemClock};
 
@@ -207,6 +207,9 @@ impl Store for FaultyStore {
     fn flush(&mut self) -> Result<()> {
         self.calls += 1;
         if self.calls % 7 == 5 { Err(Error::Unavailable("still away".into())) } else { Ok(()) }
+    }
+    fn remove(&mut self, _: &[BarRemoval]) -> Result<()> {
+        unreachable!("a stream removes nothing")
     }
 }
 

@@ -6,8 +6,8 @@ use scylla::value::CqlTimestamp;
 use crate::codec::row;
 use crate::error::{Error, Result};
 use crate::model::{
-    Bar, BarState, Disposition, Exclusion, Interval, Judged, Lateness, Origin, PricePoint, Session,
-    Trade, Verdict, Window,
+    Bar, BarState, Disposition, Exclusion, Interval, Judged, LateWindow, Lateness, Origin,
+    PricePoint, Session, Trade, Verdict, Window,
 };
 
 /// A row of `trades.cql`.
@@ -49,6 +49,7 @@ impl TradeRow {
                 watermark_ms: watermark.0,
                 late_by_ms,
                 window_start_ms: window_start.0,
+                window: LateWindow::Gone,
             }),
             _ => None,
         };
@@ -69,6 +70,7 @@ impl TradeRow {
             updates_last,
             updates_high_low,
             updates_volume,
+            behind_ms: lateness.map_or(0, |late| late.late_by_ms),
             lateness,
             origin: Origin { partition: self.log_partition, offset: self.log_offset },
             trade: Trade {
@@ -187,6 +189,7 @@ impl BarRow {
             revision: self.revision,
             generation: self.generation,
             conditions_version: self.conditions_version,
+            late_included: 0,
             symbol: self.symbol.into(),
         })
     }

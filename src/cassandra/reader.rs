@@ -13,7 +13,7 @@ use super::schema_check;
 use crate::codec::row;
 use crate::config::{Config, Lifetimes};
 use crate::error::{Error, Result};
-use crate::model::{Bar, Interval, Judged};
+use crate::model::{Bar, BarRevision, FeedGap, Interval, Judged, StoredEvent};
 use crate::port::{BarQuery, StoreReader, Tier, TradeQuery};
 
 /// Partitions of trades looked into for one query: the silver tier's 30 days. A wider range is read
@@ -195,5 +195,21 @@ impl StoreReader for CassandraReader {
 
     fn trades(&self, query: &TradeQuery) -> Result<Vec<Judged>> {
         self.connection.block_on(self.newest_trades(query))
+    }
+
+    fn bar_symbols(&self, _interval: Interval) -> Result<Vec<String>> {
+        Err(Error::Bug("not read yet".into()))
+    }
+
+    fn revisions(&self, _query: &BarQuery) -> Result<Vec<BarRevision>> {
+        Err(Error::Bug("not read yet".into()))
+    }
+
+    fn events(&self, _from_ms: i64, _to_ms: i64) -> Result<Vec<StoredEvent>> {
+        Err(Error::Bug("not read yet".into()))
+    }
+
+    fn gaps(&self, _symbol: &str, _from_ms: i64, _to_ms: i64) -> Result<Vec<FeedGap>> {
+        Err(Error::Bug("not read yet".into()))
     }
 }

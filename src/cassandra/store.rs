@@ -16,8 +16,8 @@ use super::{cells::Rows, rows};
 use crate::codec::row;
 use crate::config::{Config, Lifetimes};
 use crate::error::{Error, Result};
-use crate::model::{Bar, Effects, Interval, Judged, StoredEvent};
-use crate::port::{Clock, Store};
+use crate::model::{Bar, BarRevision, Effects, Interval, Judged, StoredEvent};
+use crate::port::{BarRemoval, Clock, Store};
 use crate::runtime::{Backoff, BackoffBounds, Pace};
 use crate::telemetry::store as events;
 
@@ -143,11 +143,8 @@ impl CassandraStore {
         Ok(())
     }
 
-    fn stage_revision(&mut self, bar: &Bar, now_us: i64) -> Result<()> {
-        let why = row::revision_why(bar);
-        if why.is_empty() {
-            return Ok(());
-        }
+    fn stage_revision(&mut self, revision: &BarRevision, now_us: i64) -> Result<()> {
+        let BarRevision { bar, why } = revision;
         let timestamp_us = row::bar_write_timestamp_us(bar)?;
         // The partition's key holds the interval too; it takes the place of the bucket's low
         // digits.
@@ -161,7 +158,7 @@ impl CassandraStore {
         };
         let mut buffer = std::mem::take(&mut self.row);
         buffer.clear();
-        rows::revision(bar, why, &mut Cells(&mut buffer));
+        rows::revision(bar, why.as_str(), &mut Cells(&mut buffer));
         self.stage(partition, &buffer, Some(timestamp_us), row::bar_age_s(bar, now_us));
         self.row = buffer;
         Ok(())
@@ -231,8 +228,8 @@ impl CassandraStore {
         for bar in row::newest_bars(&effects.bars) {
             self.stage_bar(bar, now_us)?;
         }
-        for bar in &effects.bars {
-            self.stage_revision(bar, now_us)?;
+        for revision in &effects.revisions {
+            self.stage_revision(revision, now_us)?;
         }
         for event in &effects.events {
             self.stage_event(event, now_us);
@@ -262,6 +259,10 @@ impl Store for CassandraStore {
     fn flush(&mut self) -> Result<()> {
         self.queue.resume()?;
         self.queue.await_idle()
+    }
+
+    fn remove(&mut self, _bars: &[BarRemoval]) -> Result<()> {
+        Err(Error::Bug("bars cannot be removed yet".into()))
     }
 }
 

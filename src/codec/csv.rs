@@ -199,6 +199,7 @@ mod tests {
             revision: 2,
             generation: 0,
             conditions_version: 1,
+            late_included: 0,
         }
     }
 

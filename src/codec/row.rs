@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use rustc_hash::FxHashMap;
 
 use crate::error::{Error, Result};
-use crate::model::{Bar, BarState, Disposition, Interval, Judged, Trade};
+use crate::model::{Bar, Disposition, Interval, Judged, Trade};
 
 /// Length of one partition of a symbol's trades, ms. A symbol with 5 million trades a day fills
 /// about 5 MB in it on average, and 90 MB when twenty times as many come in a burst.
@@ -149,14 +149,6 @@ pub fn parse_updates(text: Option<&str>) -> Option<[bool; 3]> {
 pub fn symbols_text(symbols: &[String]) -> Option<String> {
     // A list of strings always has a JSON form.
     (!symbols.is_empty()).then(|| serde_json::to_string(symbols).unwrap_or_default())
-}
-
-/// Why a bar's revision was recorded; empty for emissions that are not recorded.
-pub fn revision_why(bar: &Bar) -> &'static str {
-    match bar.state {
-        BarState::Corrected => "late_trade",
-        BarState::Provisional | BarState::Closed => "",
-    }
 }
 
 /// The newest emission of each bar, in no particular order: older ones of the same call would be

@@ -16,8 +16,8 @@ use super::Database;
 use crate::codec::row;
 use crate::config::{Config, Lifetimes};
 use crate::error::{Error, Result};
-use crate::model::{Bar, Effects, Interval, Judged, StoredEvent};
-use crate::port::{Clock, Store};
+use crate::model::{Bar, BarRevision, Effects, Interval, Judged, StoredEvent};
+use crate::port::{BarRemoval, Clock, Store};
 use crate::telemetry::store as events;
 use expiry::Expiry;
 
@@ -83,7 +83,7 @@ impl EmbeddedStore {
                     return Ok(Some(writer.lifetimes.unknown_interval(bar.interval)));
                 }
             }
-            writer.revisions(&transaction, &effects.bars)?;
+            writer.revisions(&transaction, &effects.revisions)?;
             writer.events(&transaction, &effects.events)?;
             writer.symbols(&transaction, &effects.symbols)?;
             transaction.commit()?;
@@ -124,6 +124,10 @@ impl Store for EmbeddedStore {
         let (now_us, monotonic_us) = (self.clock.now_us(), self.clock.monotonic_us());
         let swept = self.expiry.step(&self.connection, now_us, monotonic_us);
         swept.map_err(|problem| tables::refused(&self.connection, &problem))
+    }
+
+    fn remove(&mut self, _bars: &[BarRemoval]) -> Result<()> {
+        Err(Error::Bug("bars cannot be removed yet".into()))
     }
 }
 
@@ -227,13 +231,13 @@ impl Writer<'_> {
         self.expires_s(ttl_s, row::bar_age_s(bar, self.now_us))
     }
 
-    fn revisions(&self, transaction: &Transaction<'_>, bars: &[Bar]) -> rusqlite::Result<()> {
+    fn revisions(
+        &self,
+        transaction: &Transaction<'_>,
+        revisions: &[BarRevision],
+    ) -> rusqlite::Result<()> {
         let mut statement = transaction.prepare_cached(tables::INSERT_REVISION)?;
-        for bar in bars {
-            let why = row::revision_why(bar);
-            if why.is_empty() {
-                continue;
-            }
+        for BarRevision { bar, why } in revisions {
             let price = |point: Option<crate::model::PricePoint>| point.map(|point| point.price);
             statement.execute(params![
                 &*bar.symbol,
@@ -241,7 +245,7 @@ impl Writer<'_> {
                 bar.window.start_ms,
                 bar.generation,
                 bar.revision,
-                why,
+                why.as_str(),
                 bar.state.as_str(),
                 price(bar.open),
                 price(bar.high),

@@ -30,16 +30,24 @@ pub struct Eligibility {
     pub volume: bool,
     /// Under what the volume is listed when no price was set.
     pub reason: ExclusionReason,
+    /// One of its codes is settled by no row of the table.
+    pub has_unknown_code: bool,
 }
 
 impl Eligibility {
-    const FULL: Self =
-        Self { last: Last::Yes, high_low: true, volume: true, reason: ExclusionReason::Other };
+    const FULL: Self = Self {
+        last: Last::Yes,
+        high_low: true,
+        volume: true,
+        reason: ExclusionReason::Other,
+        has_unknown_code: false,
+    };
     const UNKNOWN: Self = Self {
         last: Last::No,
         high_low: false,
         volume: true,
         reason: ExclusionReason::UnknownCode,
+        has_unknown_code: true,
     };
 
     /// The trade counts towards volume and sets no price at all.
@@ -60,6 +68,7 @@ impl Eligibility {
             high_low: self.high_low && other.high_low,
             volume: self.volume && other.volume,
             reason,
+            has_unknown_code: self.has_unknown_code || other.has_unknown_code,
         }
     }
 
@@ -116,6 +125,13 @@ struct Row {
     reason: ExclusionReason,
 }
 
+impl Row {
+    /// The tape plans leave it open what the code may do.
+    fn is_unsettled(&self) -> bool {
+        [self.last, self.high_low, self.volume].contains(&Cell::Unknown)
+    }
+}
+
 /// The table, indexed by code.
 #[derive(Debug, Clone)]
 pub struct ConditionTable {
@@ -164,8 +180,7 @@ impl ConditionTable {
     }
 
     fn judge_code(&self, code: &str, policy: Policy, session: Session) -> Eligibility {
-        let row = code.trim().parse::<usize>().ok().and_then(|code| self.rows.get(code));
-        let Some(Some(row)) = row else { return Eligibility::UNKNOWN };
+        let Some(row) = self.row(code) else { return Eligibility::UNKNOWN };
         let (last, high_low) = match policy {
             Policy::Conservative => (row.broker, row.broker),
             _ => (row.last, row.high_low),
@@ -175,7 +190,18 @@ impl ConditionTable {
             high_low: last_of(high_low, session) == Last::Yes,
             volume: row.volume != Cell::No,
             reason: row.reason,
+            has_unknown_code: row.is_unsettled(),
         }
+    }
+
+    /// The codes that no row settles, to be counted by code.
+    pub fn unknown<'a>(&self, codes: &'a [String]) -> impl Iterator<Item = &'a String> {
+        codes.iter().filter(|code| self.row(code).is_none_or(Row::is_unsettled))
+    }
+
+    fn row(&self, code: &str) -> Option<&Row> {
+        let code = code.trim().parse::<usize>().ok()?;
+        self.rows.get(code)?.as_ref()
     }
 }
 

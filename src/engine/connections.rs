@@ -3,7 +3,7 @@
 //! The log keeps the order of one connection, so a high-water mark per connection is a complete
 //! duplicate filter: a seq gap is never filled later.
 
-use crate::model::{ConnectionState, FeedEvent, FeedEventKind, PartitionMeta};
+use crate::model::{ConnectionState, FeedEvent, FeedEventKind, GapCause, PartitionMeta};
 
 /// More connections than this are never kept; the oldest ended ones give way.
 const CONNECTIONS_LIMIT: usize = 4_096;
@@ -19,6 +19,17 @@ pub enum Mark {
     Dropped,
 }
 
+/// What an event changed beside the mark.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// The new watermark, if it advanced.
+    pub watermark_ms: Option<i64>,
+    /// The connections that ended with it.
+    pub ended: Vec<i64>,
+    /// The connection has a feed time from now on.
+    pub is_dated: bool,
+}
+
 /// State of all connections of one partition.
 #[derive(Debug, Clone)]
 pub struct Connections {
@@ -30,6 +41,9 @@ pub struct Connections {
     out_of_orderness_ms: i64,
     /// A mark outlives the end of its connection by so much watermark, ms.
     horizon_ms: i64,
+    /// By connection: the first end of a closed window that waits for its confirmation, ms. Nearly
+    /// always empty.
+    awaited: Vec<(i64, i64)>,
 }
 
 impl Connections {
@@ -41,6 +55,7 @@ impl Connections {
             watermark_ms: None,
             out_of_orderness_ms,
             horizon_ms,
+            awaited: Vec::new(),
         }
     }
 
@@ -82,6 +97,7 @@ impl Connections {
     /// An accepted trade of the connection used last. Returns the new watermark if it advanced.
     pub fn accept(&mut self, trade_time_ms: i64) -> Option<i64> {
         let state = self.known.get_mut(self.recent)?;
+        confirm(state, Some(trade_time_ms));
         if state.feed_time_ms.is_some_and(|newest| newest >= trade_time_ms) {
             return None;
         }
@@ -89,36 +105,74 @@ impl Connections {
         self.advance()
     }
 
-    /// A feed event of the connection used last. Returns the new watermark if it advanced.
-    pub fn observe(&mut self, event: &FeedEvent) -> Option<i64> {
+    /// A feed event of the connection used last.
+    pub fn observe(&mut self, event: &FeedEvent) -> Observed {
+        let mut observed = Observed::default();
         if event.kind == FeedEventKind::Connected {
-            self.supersede(event);
+            observed.ended = self.supersede(event);
         }
         let watermark_ms = self.watermark_ms.unwrap_or(i64::MIN);
-        let state = self.known.get_mut(self.recent)?;
-        match event.kind {
-            FeedEventKind::Disconnected | FeedEventKind::Released | FeedEventKind::Silence => {
-                end(state, watermark_ms);
+        let Some(state) = self.known.get_mut(self.recent) else { return observed };
+        confirm(state, event.confirmed_feed_time_ms);
+        if let (None, Some(feed_time_ms)) = (state.feed_offset_ms, event.feed_time_ms) {
+            state.feed_offset_ms = Some(feed_time_ms - event.at_us.div_euclid(1_000));
+            observed.is_dated = true;
+        }
+        match ending(event.kind) {
+            Some(cause) if state.ended_by.is_none() => {
+                end(state, watermark_ms, cause);
+                observed.ended.push(state.connection);
             }
             // A log that begins after the `connected` event still proves liveness by the rest.
-            _ if state.ended_at_watermark_ms.is_none() => state.live = true,
+            None if state.ended_at_watermark_ms.is_none() => state.live = true,
             _ => {}
         }
         if event.kind == FeedEventKind::Heartbeat && event.feed_time_ms > state.feed_time_ms {
             state.feed_time_ms = event.feed_time_ms;
         }
-        self.advance()
+        // Nothing more will come of these.
+        self.awaited.retain(|(connection, _)| !observed.ended.contains(connection));
+        observed.watermark_ms = self.advance();
+        observed
     }
 
     /// A key has one connection: a newer one of the same feed ends the older ones, which is how the
     /// log learns of a producer that was killed.
-    fn supersede(&mut self, event: &FeedEvent) {
+    fn supersede(&mut self, event: &FeedEvent) -> Vec<i64> {
         let watermark_ms = self.watermark_ms.unwrap_or(i64::MIN);
+        let mut ended = Vec::new();
         for state in &mut self.known {
             if state.live && state.feed == event.feed && state.connection < event.connection {
-                end(state, watermark_ms);
+                end(state, watermark_ms, GapCause::ProducerLost);
+                ended.push(state.connection);
             }
         }
+        ended
+    }
+
+    /// What is known of a connection, while its mark is kept.
+    pub fn find(&self, connection: i64) -> Option<&ConnectionState> {
+        self.known.iter().find(|state| state.connection == connection)
+    }
+
+    /// A closed window that ends at `end_ms` waits until `connection` is confirmed so far.
+    pub fn await_confirmation(&mut self, connection: i64, end_ms: i64) {
+        match self.awaited.iter_mut().find(|(awaited, _)| *awaited == connection) {
+            Some((_, first_ms)) => *first_ms = end_ms.min(*first_ms),
+            None => self.awaited.push((connection, end_ms)),
+        }
+    }
+
+    /// The connection used last, when what was awaited of it has come; it is awaited no longer.
+    pub fn take_confirmed(&mut self) -> Option<i64> {
+        if self.awaited.is_empty() {
+            return None;
+        }
+        let state = self.known.get(self.recent)?;
+        let index = self.awaited.iter().position(|(connection, end_ms)| {
+            *connection == state.connection && state.confirmed_ms >= Some(*end_ms)
+        })?;
+        Some(self.awaited.swap_remove(index).0)
     }
 
     /// Minimum over the live connections that have a feed time; without any live one (a foreign
@@ -183,6 +237,9 @@ impl Connections {
             live: false,
             feed_time_ms: None,
             ended_at_watermark_ms: None,
+            ended_by: None,
+            feed_offset_ms: None,
+            confirmed_ms: None,
         });
         self.known.len() - 1
     }
@@ -196,9 +253,26 @@ impl Connections {
     }
 }
 
-fn end(state: &mut ConnectionState, watermark_ms: i64) {
+fn end(state: &mut ConnectionState, watermark_ms: i64, cause: GapCause) {
     state.live = false;
     state.ended_at_watermark_ms = Some(watermark_ms);
+    state.ended_by = Some(cause);
+}
+
+/// A connection that has ended is confirmed no further, whatever a zombie still writes.
+fn confirm(state: &mut ConnectionState, time_ms: Option<i64>) {
+    if state.ended_by.is_none() {
+        state.confirmed_ms = state.confirmed_ms.max(time_ms);
+    }
+}
+
+fn ending(kind: FeedEventKind) -> Option<GapCause> {
+    match kind {
+        FeedEventKind::Disconnected => Some(GapCause::Disconnected),
+        FeedEventKind::Released => Some(GapCause::Released),
+        FeedEventKind::Silence => Some(GapCause::Silence),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -225,7 +299,7 @@ mod tests {
 
     fn observe(connections: &mut Connections, event: &FeedEvent) -> Option<i64> {
         assert_eq!(connections.pass(event.connection, event.seq, &event.feed), Mark::New);
-        connections.observe(event)
+        connections.observe(event).watermark_ms
     }
 
     fn trade(connections: &mut Connections, connection: i64, seq: i64, time: i64) -> Option<i64> {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::model::{Accumulator, Bar, BarState, Effects, Session, StateRecord, Verdict};
+use crate::model::{
+    Accumulator, Bar, BarRevision, BarState, Effects, RevisionWhy, Session, StateRecord,
+};
 
 use super::accumulator;
 use super::agenda::Action;
@@ -40,19 +42,66 @@ impl Engine {
             let key = SlotKey { tier, start_ms };
             let slot = self.symbols.get(index).windows.get(key);
             if slot.is_some_and(|slot| slot.closed) {
-                effects.bars.extend(self.bar(index, key, BarState::Corrected));
+                self.emit_corrected(index, key, RevisionWhy::LateTrade, effects);
             }
         }
         self.run_agenda(watermark_ms, effects);
     }
 
+    /// Before a merge: what a closed bar was at its closing goes into its history, once.
+    pub(super) fn remember_closed(
+        &mut self,
+        index: SymbolIndex,
+        trade_time_ms: i64,
+        effects: &mut Effects,
+    ) {
+        for tier in 0..self.rules.intervals.len() {
+            let start_ms = self.rules.intervals[tier].window_of(trade_time_ms).start_ms;
+            self.remember(index, SlotKey { tier, start_ms }, effects);
+        }
+    }
+
+    pub(super) fn remember(&mut self, index: SymbolIndex, key: SlotKey, effects: &mut Effects) {
+        let Some(slot) = self.symbols.get_mut(index).windows.get_mut(key) else { return };
+        if !slot.closed || std::mem::replace(&mut slot.corrected, true) {
+            return;
+        }
+        self.save_later(index, key);
+        let bar = self.bar(index, key, BarState::Closed);
+        let why = RevisionWhy::Closed;
+        effects.revisions.extend(bar.map(|bar| BarRevision { bar, why }));
+    }
+
+    pub(super) fn emit_corrected(
+        &self,
+        index: SymbolIndex,
+        key: SlotKey,
+        why: RevisionWhy,
+        effects: &mut Effects,
+    ) {
+        let Some(bar) = self.bar(index, key, BarState::Corrected) else { return };
+        effects.bars.push(bar.clone());
+        effects.revisions.push(BarRevision { bar, why });
+    }
+
+    /// The changelog is told of the window with the next state.
+    pub(super) fn save_later(&mut self, index: SymbolIndex, key: SlotKey) {
+        let Some(slot) = self.symbols.get_mut(index).windows.get_mut(key) else { return };
+        if !std::mem::replace(&mut slot.unsaved, true) {
+            self.to_save.push((index, key));
+        }
+    }
+
     fn close(&mut self, index: SymbolIndex, key: SlotKey, effects: &mut Effects) {
+        let told = self.assess(index, key);
         let Some(slot) = self.symbols.get_mut(index).windows.get_mut(key) else { return };
         assert!(!slot.closed, "a window closes once");
         slot.closed = true;
         slot.extra_revisions += 1;
-        if !std::mem::replace(&mut slot.unsaved, true) {
-            self.to_save.push((index, key));
+        slot.completeness = Some(told);
+        self.save_later(index, key);
+        if !told.is_settled() {
+            self.await_confirmation(index, key);
         }
         self.put_on_agenda(index, key, Action::Evict);
         effects.bars.extend(self.bar(index, key, BarState::Closed));
@@ -68,11 +117,7 @@ impl Engine {
             start_ms: key.start_ms,
         });
         for longer in changed {
-            if let Some(slot) = symbol.windows.get_mut(longer)
-                && !std::mem::replace(&mut slot.unsaved, true)
-            {
-                self.to_save.push((index, longer));
-            }
+            self.save_later(index, longer);
         }
     }
 
@@ -101,13 +146,14 @@ impl Engine {
         }
     }
 
-    fn bar(&self, index: SymbolIndex, key: SlotKey, state: BarState) -> Option<Bar> {
+    pub(super) fn bar(&self, index: SymbolIndex, key: SlotKey, state: BarState) -> Option<Bar> {
         let symbol = self.symbols.get(index);
         let slot = symbol.windows.get(key)?;
         let total = symbol.windows.rolled_up(key, &self.rules.intervals)?;
         let interval = self.rules.intervals[key.tier];
         let revision = total.inputs + slot.extra_revisions;
         assert!(revision < REVISION_LIMIT, "revision of {} outgrows its field", symbol.name);
+        let completeness = slot.completeness.unwrap_or_else(|| self.assess(index, key));
         Some(Bar {
             symbol: Arc::clone(&symbol.name),
             interval,
@@ -121,14 +167,14 @@ impl Engine {
             trade_count: total.trade_count,
             excluded: total.excluded,
             session: (symbol.class == SymbolClass::UsStock).then(|| session_of(&total)),
-            // Nothing vouches for completeness until feed events are inputs of the window.
-            coverage: None,
-            gap_ms: 0,
-            verdict: Verdict::Unknown,
+            coverage: completeness.coverage(interval.length_ms()),
+            gap_ms: completeness.gap_ms,
+            verdict: completeness.verdict(),
             state,
             revision,
             generation: self.generation,
             conditions_version: self.rules.conditions.version(),
+            late_included: 0,
         })
     }
 }

@@ -11,6 +11,9 @@ mod second_encoding;
 
 use second_encoding::mark_second_encodings;
 
+/// The symbols of a connection are told again this often, µs: whoever reads only the last hours of
+/// a log, or of the stored events, still learns who owns what.
+const SUBSCRIBED_AGAIN_EVERY_US: i64 = 3_600_000_000;
 /// A smaller frame may well repeat by chance: genuine prints do.
 const LEAST_REPEATED_ELEMENTS: usize = 3;
 
@@ -122,6 +125,8 @@ pub struct Intake {
     previous_frame: String,
     newest: Option<NewestTrade>,
     confirmed: Option<Arrival>,
+    symbols: Vec<String>,
+    subscribed_at_us: i64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -139,6 +144,8 @@ impl Intake {
             previous_frame: String::new(),
             newest: None,
             confirmed: None,
+            symbols: Vec::new(),
+            subscribed_at_us: 0,
         }
     }
 
@@ -189,6 +196,7 @@ impl Intake {
             return;
         }
         let repeated = mark_second_encodings(&elements);
+        let had_feed_time = self.newest.is_some();
         let mut malformed = Vec::new();
         for (element, is_repeated) in elements.into_iter().zip(repeated) {
             match element {
@@ -196,6 +204,10 @@ impl Intake {
                 Element::Trade(trade) => self.number(trade, arrival, out),
                 Element::Malformed(element) => malformed.push(element),
             }
+        }
+        if !had_feed_time && self.newest.is_some() {
+            // Every partition learns at once what time it is on this connection.
+            self.heartbeat(arrival, out);
         }
         if !malformed.is_empty() {
             self.reject_elements(malformed, arrival, out);
@@ -331,13 +343,23 @@ impl Intake {
 
     /// Every symbol of the connection was asked for.
     pub fn subscribed(&mut self, symbols: Vec<String>, arrival: Arrival, out: &mut IntakeOutput) {
-        let event = FeedEvent { symbols, ..self.event_now(arrival) };
+        self.symbols = symbols;
+        self.tell_symbols(arrival, out);
+    }
+
+    fn tell_symbols(&mut self, arrival: Arrival, out: &mut IntakeOutput) {
+        self.subscribed_at_us = arrival.at_us;
+        let event = FeedEvent { symbols: self.symbols.clone(), ..self.event_now(arrival) };
         self.push_event(FeedEvent { kind: FeedEventKind::Subscribed, ..event }, out);
     }
 
     /// The connection is taken to be alive.
     pub fn heartbeat(&mut self, arrival: Arrival, out: &mut IntakeOutput) {
         self.push_kind(FeedEventKind::Heartbeat, arrival, "", out);
+        let since_us = arrival.at_us - self.subscribed_at_us;
+        if !self.symbols.is_empty() && since_us >= SUBSCRIBED_AGAIN_EVERY_US {
+            self.tell_symbols(arrival, out);
+        }
     }
 
     /// Nothing was heard for too long.

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use crate::model::{
-    Candidate, Disposition, DuplicateReason, Effects, FeedEvent, FeedEventKind, Judged, Lateness,
-    Origin, PricePoint, RejectReason, Session, StateRecord, StoredEvent, Tally, Trade,
+    Candidate, Disposition, DuplicateReason, Effects, Judged, LateWindow, Lateness, Origin,
+    PricePoint, RejectReason, Session, StateRecord, Tally, Trade,
 };
 
 use super::Input;
@@ -40,7 +40,7 @@ pub struct Engine {
     pub(super) to_sample: Vec<(SymbolIndex, SlotKey)>,
     pub(super) to_save: Vec<(SymbolIndex, SlotKey)>,
     pub(super) evicted: Vec<StateRecord>,
-    pub(super) owners_unsaved: bool,
+    pub(super) feeds_to_save: Vec<SymbolIndex>,
 }
 
 /// What the judgement of a trade rests on.
@@ -50,6 +50,7 @@ struct Judgement {
     eligibility: Option<Eligibility>,
     session: Option<Session>,
     lateness: Option<Lateness>,
+    behind_ms: i64,
 }
 
 impl Engine {
@@ -71,7 +72,7 @@ impl Engine {
             to_sample: Vec::new(),
             to_save: Vec::new(),
             evicted: Vec::new(),
-            owners_unsaved: false,
+            feeds_to_save: Vec::new(),
         }
     }
 
@@ -131,7 +132,7 @@ impl Engine {
         self.symbols.len()
     }
 
-    fn consume(&mut self, origin: Origin) {
+    pub(super) fn consume(&mut self, origin: Origin) {
         assert_eq!(origin.partition, self.partition, "a record of another partition");
         assert!(
             origin.offset >= self.next_offset,
@@ -167,16 +168,15 @@ impl Engine {
                 self.merge_and_advance(origin, &trade, symbol, &judgement, effects);
                 judgement
             }
-            Err(disposition) => Judgement {
-                disposition,
-                clean: None,
-                eligibility: None,
-                session: None,
-                lateness: None,
-            },
+            Err(disposition) => unjudged(disposition),
         };
         self.count(judgement.disposition);
         let eligibility = judgement.eligibility;
+        if let (true, Some(codes)) =
+            (eligibility.is_some_and(|one| one.has_unknown_code), &trade.conditions)
+        {
+            effects.unknown_codes.extend(self.rules.conditions.unknown(codes).cloned());
+        }
         effects.trades.push(Judged {
             trade,
             origin,
@@ -186,6 +186,7 @@ impl Engine {
             updates_high_low: eligibility.is_some_and(|one| one.high_low),
             updates_volume: eligibility.is_some_and(|one| one.volume),
             lateness: judgement.lateness,
+            behind_ms: judgement.behind_ms,
         });
         judgement.disposition
     }
@@ -211,8 +212,8 @@ impl Engine {
             Mark::Seen => return Err(Disposition::Duplicate(DuplicateReason::Seq)),
             Mark::Dropped => return reject(RejectReason::ReleasedConnection),
         }
-        let taken_over = self.symbols.get(index).owner.is_some_and(|(connection, since_us)| {
-            connection != trade.connection && trade.received_at_us > since_us
+        let taken_over = self.symbols.get(index).spans.last().is_some_and(|owner| {
+            owner.connection != trade.connection && trade.received_at_us > owner.since_us
         });
         if taken_over {
             return Err(Disposition::Duplicate(DuplicateReason::NotOwner));
@@ -224,13 +225,15 @@ impl Engine {
         let feed_time_ms = self.connections.feed_time_ms();
         let clean = match cleaning::judge(trade, feed_time_ms, &self.rules) {
             Ok(clean) => clean,
-            Err(reason) => return rejected(reason),
+            Err(reason) => return unjudged(Disposition::Rejected(reason)),
         };
         let session = self.sessions.session_at(trade.trade_time_ms);
         let eligibility = self.eligibility(trade, index, clean, session);
-        let lateness = self.lateness(trade);
+        let watermark_ms = self.connections.watermark_ms().unwrap_or(i64::MIN);
+        let behind_ms = watermark_ms.saturating_sub(trade.trade_time_ms).max(0);
+        let lateness = self.lateness(trade, index, behind_ms);
         if lateness.is_none() && !self.has_room(trade, index, clean) {
-            return rejected(RejectReason::VolumeOutOfRange);
+            return unjudged(Disposition::Rejected(RejectReason::VolumeOutOfRange));
         }
         let disposition = if lateness.is_some() { Disposition::Late } else { Disposition::Merged };
         let is_stock = self.symbols.get(index).class == SymbolClass::UsStock;
@@ -240,6 +243,7 @@ impl Engine {
             eligibility: Some(eligibility),
             session: is_stock.then_some(session),
             lateness,
+            behind_ms,
         }
     }
 
@@ -260,13 +264,21 @@ impl Engine {
         judged
     }
 
-    fn lateness(&self, trade: &Trade) -> Option<Lateness> {
-        let watermark_ms = self.connections.watermark_ms()?;
-        let late = trade.trade_time_ms < watermark_ms - self.rules.allowed_lateness_ms;
-        late.then(|| Lateness {
-            watermark_ms,
-            late_by_ms: watermark_ms - trade.trade_time_ms,
-            window_start_ms: self.rules.intervals[0].window_of(trade.trade_time_ms).start_ms,
+    fn lateness(&self, trade: &Trade, index: SymbolIndex, behind_ms: i64) -> Option<Lateness> {
+        if behind_ms <= self.rules.allowed_lateness_ms {
+            return None;
+        }
+        let start_ms = self.rules.intervals[0].window_of(trade.trade_time_ms).start_ms;
+        let slot = self.symbols.get(index).windows.get(SlotKey { tier: 0, start_ms });
+        Some(Lateness {
+            watermark_ms: self.connections.watermark_ms()?,
+            late_by_ms: behind_ms,
+            window_start_ms: start_ms,
+            window: match slot {
+                None => LateWindow::Gone,
+                Some(slot) if slot.closed => LateWindow::Closed,
+                Some(_) => LateWindow::Open,
+            },
         })
     }
 
@@ -293,10 +305,19 @@ impl Engine {
         }
         // What counts for nothing changes no bar, so it makes no window and no revision either.
         if judgement.disposition == Disposition::Merged && eligibility.volume {
+            // Only behind the watermark can a window be closed.
+            let is_behind = judgement.behind_ms > 0;
+            if is_behind {
+                self.remember_closed(index, trade.trade_time_ms, effects);
+            }
             self.merge(origin, trade, index, clean, eligibility);
-            self.emit_after_merge(index, trade.trade_time_ms, effects);
+            if is_behind {
+                self.emit_after_merge(index, trade.trade_time_ms, effects);
+            }
         }
-        if let Some(watermark_ms) = self.connections.accept(trade.trade_time_ms) {
+        let advanced = self.connections.accept(trade.trade_time_ms);
+        self.settle_confirmed(effects);
+        if let Some(watermark_ms) = advanced {
             self.run_agenda(watermark_ms, effects);
         }
     }
@@ -363,42 +384,15 @@ impl Engine {
         let name = Arc::clone(&self.symbols.get(symbol).name);
         self.agenda.add(Due { at_ms, action, key, name, symbol });
     }
-
-    fn event(&mut self, origin: Origin, event: FeedEvent, effects: &mut Effects) {
-        self.consume(origin);
-        self.tally.control += 1;
-        if self.connections.pass(event.connection, event.seq, &event.feed) != Mark::New {
-            return;
-        }
-        if event.kind == FeedEventKind::Subscribed {
-            self.take_over(&event);
-        }
-        let advanced = self.connections.observe(&event);
-        effects.events.push(StoredEvent { origin, event });
-        if let Some(watermark_ms) = advanced {
-            self.run_agenda(watermark_ms, effects);
-        }
-    }
-
-    /// The newest `subscribed` event that names a symbol owns it from then on.
-    fn take_over(&mut self, event: &FeedEvent) {
-        for name in &event.symbols {
-            let Some(index) = self.symbols.intern_at_home(name, &self.rules) else { continue };
-            let symbol = self.symbols.get_mut(index);
-            if symbol.owner.is_none_or(|(connection, _)| connection <= event.connection) {
-                symbol.owner = Some((event.connection, event.at_us));
-                self.owners_unsaved = true;
-            }
-        }
-    }
 }
 
-fn rejected(reason: RejectReason) -> Judgement {
+fn unjudged(disposition: Disposition) -> Judgement {
     Judgement {
-        disposition: Disposition::Rejected(reason),
+        disposition,
         clean: None,
         eligibility: None,
         session: None,
         lateness: None,
+        behind_ms: 0,
     }
 }

@@ -23,8 +23,10 @@ impl Engine {
         for (index, key) in std::mem::take(&mut self.to_save) {
             records.extend(self.save_window(index, key).map(StateRecord::Window));
         }
-        if std::mem::take(&mut self.owners_unsaved) {
-            records.push(StateRecord::Owners(self.symbols.owners()));
+        for index in std::mem::take(&mut self.feeds_to_save) {
+            let symbol = self.symbols.get_mut(index);
+            symbol.feed_unsaved = false;
+            records.push(StateRecord::Feed(symbol.feed()));
         }
         records.push(StateRecord::Meta(self.meta()));
         self.saved_consumed = self.consumed;
@@ -69,6 +71,8 @@ impl Engine {
             accumulator: slot.accumulator.clone(),
             closed: slot.closed,
             extra_revisions: slot.extra_revisions,
+            corrected: slot.corrected,
+            completeness: slot.completeness,
         })
     }
 
@@ -86,17 +90,17 @@ impl Engine {
         for record in records {
             engine.restore_record(record)?;
         }
+        engine.await_confirmations();
         Ok(engine)
     }
 
     fn restore_record(&mut self, record: StateRecord) -> Result<()> {
         match record {
             StateRecord::Meta(meta) => self.restore_meta(&meta),
-            StateRecord::Owners(owners) => {
-                for owner in owners {
-                    let index = self.symbols.intern(&owner.symbol, &self.rules);
-                    self.symbols.get_mut(index).owner = Some((owner.connection, owner.since_us));
-                }
+            StateRecord::Feed(feed) => {
+                let index = self.symbols.intern(&feed.symbol, &self.rules);
+                let symbol = self.symbols.get_mut(index);
+                (symbol.spans, symbol.losses) = (feed.spans, feed.losses);
                 Ok(())
             }
             StateRecord::Window(window) => self.restore_window(window),
@@ -135,6 +139,8 @@ impl Engine {
             accumulator: window.accumulator,
             closed: window.closed,
             extra_revisions: window.extra_revisions,
+            corrected: window.corrected,
+            completeness: window.completeness,
             unsaved: false,
             unsampled: !window.closed,
         };

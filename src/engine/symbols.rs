@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::model::{Ownership, partition_for_key};
+use crate::model::{Loss, OwnedSpan, SymbolFeed, partition_for_key};
 
 use super::conditions::Policy;
 use super::rules::Rules;
@@ -20,8 +20,11 @@ pub struct Symbol {
     pub name: Arc<str>,
     pub class: SymbolClass,
     pub policy: Policy,
-    /// `(connection, since µs)` of the newest `subscribed` event that named it.
-    pub owner: Option<(i64, i64)>,
+    /// Who delivered it, as far back as its windows reach; the last one owns it.
+    pub spans: Vec<OwnedSpan>,
+    pub losses: Vec<Loss>,
+    /// Spans or losses changed since the state was last collected.
+    pub feed_unsaved: bool,
     /// A believable trade of it was seen, and `Effects::symbols` said so: a subscription alone does
     /// not list it.
     pub is_listed: bool,
@@ -62,7 +65,9 @@ impl Symbols {
         self.table.push(Symbol {
             class,
             policy: rules.policy.unwrap_or(Policy::for_class(class)),
-            owner: None,
+            spans: Vec::new(),
+            losses: Vec::new(),
+            feed_unsaved: false,
             is_listed: false,
             windows: Windows::new(rules.intervals.len()),
             name: Arc::clone(&name),
@@ -91,13 +96,25 @@ impl Symbols {
         partition_for_key(name.as_bytes(), self.partition_count) == self.partition
     }
 
-    /// Every owner, for the changelog.
-    pub fn owners(&self) -> Vec<Ownership> {
-        let owned = self.table.iter().filter_map(|symbol| {
-            let (connection, since_us) = symbol.owner?;
-            Some(Ownership { symbol: symbol.name.to_string(), connection, since_us })
-        });
-        owned.collect()
+    /// Those whose newest owner is `connection`, by name: an index depends on who was seen first.
+    pub fn owned_by(&self, connection: i64) -> Vec<SymbolIndex> {
+        let is_owned =
+            |symbol: &Symbol| symbol.spans.last().is_some_and(|one| one.connection == connection);
+        let mut owned: Vec<SymbolIndex> =
+            self.iter().filter(|(_, symbol)| is_owned(symbol)).map(|(index, _)| index).collect();
+        owned.sort_unstable_by(|a, b| self.get(*a).name.cmp(&self.get(*b).name));
+        owned
+    }
+}
+
+impl Symbol {
+    /// For the changelog.
+    pub fn feed(&self) -> SymbolFeed {
+        SymbolFeed {
+            symbol: self.name.to_string(),
+            spans: self.spans.clone(),
+            losses: self.losses.clone(),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Accumulator, Interval};
+use crate::model::{Accumulator, Completeness, Interval};
 
 use super::accumulator;
 
@@ -16,6 +16,10 @@ pub struct Slot {
     pub closed: bool,
     /// Inputs other than trades that changed the bar: its closing.
     pub extra_revisions: i64,
+    /// The bar changed after its closing.
+    pub corrected: bool,
+    /// As told with the last closed or corrected bar.
+    pub completeness: Option<Completeness>,
     /// Changed since the state was last collected.
     pub unsaved: bool,
     /// Changed since the provisional bars were last sampled.

@@ -119,9 +119,11 @@ pub struct Bar {
     pub excluded: [Exclusion; ExclusionReason::ALL.len()],
     /// `None` for symbols that have no New York session.
     pub session: Option<Session>,
-    /// Share of the window in which the feed was confirmed up, 0..=1; `None` while unknown.
+    /// Share of the window in which this symbol's feed was confirmed up, 0..=1; `None` when nothing
+    /// vouches for it.
     pub coverage: Option<f64>,
-    /// Confirmed gaps inside the window, ms.
+    /// Time inside the window in which the feed was known not to be up, ms; what was there before
+    /// the first subscription of the symbol counts too.
     pub gap_ms: i64,
     pub verdict: Verdict,
     pub state: BarState,
@@ -131,4 +133,6 @@ pub struct Bar {
     pub generation: i64,
     /// Version of the sale-condition table that judged its trades.
     pub conditions_version: i32,
+    /// Trades beyond the allowed lateness that a rebuild with `--include-late` put in; 0 otherwise.
+    pub late_included: i64,
 }

@@ -1,6 +1,7 @@
 //! What a step of the engine wants done: rows for the tables, records for the topics.
 
 use super::bar::Bar;
+use super::completeness::{BarRevision, FeedGap};
 use super::feed_event::FeedEvent;
 use super::trade::{Judged, Origin};
 
@@ -21,16 +22,24 @@ pub struct Effects {
     pub trades: Vec<Judged>,
     /// Gold: closed and corrected bars as they came about, provisional ones as they were sampled.
     pub bars: Vec<Bar>,
+    /// History of bars that changed after their closing: what they were, then each change.
+    pub revisions: Vec<BarRevision>,
     pub events: Vec<StoredEvent>,
+    /// Gaps that began, and the same again when they ended.
+    pub gaps: Vec<FeedGap>,
     /// Symbols that this engine saw for the first time since it was made.
     pub symbols: Vec<String>,
+    /// Sale-condition codes that no row of the table settles, one entry a trade and code.
+    pub unknown_codes: Vec<String>,
 }
 
 impl Effects {
     pub fn is_empty(&self) -> bool {
         self.trades.is_empty()
             && self.bars.is_empty()
+            && self.revisions.is_empty()
             && self.events.is_empty()
+            && self.gaps.is_empty()
             && self.symbols.is_empty()
     }
 
@@ -38,7 +47,10 @@ impl Effects {
     pub fn clear(&mut self) {
         self.trades.clear();
         self.bars.clear();
+        self.revisions.clear();
         self.events.clear();
+        self.gaps.clear();
         self.symbols.clear();
+        self.unknown_codes.clear();
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod amount;
 pub mod bar;
+pub mod completeness;
 pub mod decimal;
 pub mod effects;
 pub mod feed_event;
@@ -14,14 +15,17 @@ pub mod window;
 
 pub use amount::{Amount, Turnover};
 pub use bar::{Bar, BarState, Exclusion, ExclusionReason, PricePoint, Session, Verdict};
+pub use completeness::{BarRevision, Completeness, FeedGap, GapCause, RevisionWhy};
 pub use decimal::Decimal;
 pub use effects::{Effects, StoredEvent};
 pub use feed_event::{FeedEvent, FeedEventKind};
 pub use frame::{Arrival, Element, FeedTrade, Frame, MalformedElement};
 pub use partition::{murmur2, partition_for_key};
 pub use state::{
-    Accumulator, Candidate, ConnectionState, Ownership, PartitionMeta, StateRecord, Tally,
-    WindowState,
+    Accumulator, Candidate, ConnectionState, Loss, OwnedSpan, PartitionMeta, StateRecord,
+    SymbolFeed, Tally, WindowState,
 };
-pub use trade::{Disposition, DuplicateReason, Judged, Lateness, Origin, RejectReason, Trade};
+pub use trade::{
+    Disposition, DuplicateReason, Judged, LateWindow, Lateness, Origin, RejectReason, Trade,
+};
 pub use window::{Interval, Window};

@@ -3,6 +3,7 @@
 
 use super::amount::{Amount, Turnover};
 use super::bar::{Exclusion, ExclusionReason, PricePoint};
+use super::completeness::{Completeness, GapCause};
 use super::window::Interval;
 
 /// A trade in the running for open, high, low or close, with what orders it among equals.
@@ -48,6 +49,10 @@ pub struct WindowState {
     pub closed: bool,
     /// Inputs other than trades that changed the bar: its closing, feed events.
     pub extra_revisions: i64,
+    /// The bar changed after its closing.
+    pub corrected: bool,
+    /// As told with the last closed or corrected bar; `None` before the closing.
+    pub completeness: Option<Completeness>,
 }
 
 /// One connection as a partition knows it.
@@ -63,15 +68,40 @@ pub struct ConnectionState {
     pub feed_time_ms: Option<i64>,
     /// Watermark at which the connection ended (kept until the horizon has passed), ms.
     pub ended_at_watermark_ms: Option<i64>,
+    /// Why it ended.
+    pub ended_by: Option<GapCause>,
+    /// Feed time − the producer's clock when both were first known, ms: dates what came before.
+    pub feed_offset_ms: Option<i64>,
+    /// Newest feed time at which it was known to be up: of its frames, pings and trades, ms.
+    pub confirmed_ms: Option<i64>,
 }
 
-/// The newest `subscribed` event that named a symbol.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Ownership {
-    pub symbol: String,
+/// One connection's ownership of a symbol: from the `subscribed` event that named it to the next
+/// connection's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnedSpan {
     pub connection: i64,
     /// Trades of other connections received after this are `not_owner`, µs since the epoch.
     pub since_us: i64,
+    /// The same instant in feed time, ms; `None` until the connection has one.
+    pub up_from_ms: Option<i64>,
+}
+
+/// Records lost while the connection was up: at an instant (`from_ms == to_ms`), or over a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loss {
+    pub from_ms: i64,
+    pub to_ms: i64,
+}
+
+/// Who delivered a symbol, and what was lost, as far back as its windows reach.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SymbolFeed {
+    pub symbol: String,
+    /// In order of takeover; the last one owns the symbol.
+    pub spans: Vec<OwnedSpan>,
+    /// In order, without overlap.
+    pub losses: Vec<Loss>,
 }
 
 /// How the records of a partition ended, since its generation began.
@@ -113,7 +143,7 @@ pub struct PartitionMeta {
 #[derive(Debug, Clone, PartialEq)]
 pub enum StateRecord {
     Meta(PartitionMeta),
-    Owners(Vec<Ownership>),
+    Feed(SymbolFeed),
     Window(WindowState),
     /// The window was evicted: a tombstone for its key.
     Evicted {

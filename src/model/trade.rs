@@ -189,6 +189,33 @@ impl Disposition {
     }
 }
 
+/// Where the window of a late trade stood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LateWindow {
+    /// Still open: the allowed lateness is shorter than the window.
+    Open,
+    /// Closed, and still kept for corrections.
+    Closed,
+    /// Not kept: evicted, or never opened.
+    Gone,
+}
+
+impl LateWindow {
+    /// The word used in tables and topics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Closed => "closed",
+            Self::Gone => "gone",
+        }
+    }
+
+    /// The inverse of `as_str`.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Open, Self::Closed, Self::Gone].into_iter().find(|one| one.as_str() == text)
+    }
+}
+
 /// How late a late trade was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lateness {
@@ -198,6 +225,7 @@ pub struct Lateness {
     pub late_by_ms: i64,
     /// Start of the shortest interval's window that it would have belonged to, ms since the epoch.
     pub window_start_ms: i64,
+    pub window: LateWindow,
 }
 
 /// A trade that decoded, with what the engine made of it: the source of the bronze row, and of the
@@ -215,4 +243,6 @@ pub struct Judged {
     pub updates_volume: bool,
     /// Present exactly when the disposition is `Late`.
     pub lateness: Option<Lateness>,
+    /// How far a merged or late trade lay behind the watermark, ms; 0 when it did not. Not stored.
+    pub behind_ms: i64,
 }

@@ -2,7 +2,7 @@
 //! and ordered by write timestamp, so writing again is harmless and an old writer can never win.
 
 use crate::error::Result;
-use crate::model::{Bar, Effects, Interval, Judged};
+use crate::model::{Bar, BarRevision, Effects, FeedGap, Interval, Judged, StoredEvent};
 
 /// The writing side. One per pipeline.
 pub trait Store: Send {
@@ -17,6 +17,20 @@ pub trait Store: Send {
     /// last successful flush must be written again; the store keeps it and does so itself on the
     /// next call of `flush`.
     fn flush(&mut self) -> Result<()>;
+
+    /// Starts the removal of bars for which a rebuild found no trade. Like a bar of revision 0 of
+    /// the named generation: whatever has that generation, or a later one, stays.
+    fn remove(&mut self, bars: &[BarRemoval]) -> Result<()>;
+}
+
+/// Names a bar that shall no longer be there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BarRemoval {
+    pub symbol: String,
+    pub interval: Interval,
+    pub start_ms: i64,
+    /// The generation of the rebuild.
+    pub generation: i64,
 }
 
 /// Which trades table.
@@ -55,4 +69,16 @@ pub trait StoreReader: Send + Sync {
     /// An unknown interval (no table) is `Config`.
     fn bars(&self, query: &BarQuery) -> Result<Vec<Bar>>;
     fn trades(&self, query: &TradeQuery) -> Result<Vec<Judged>>;
+    /// Every symbol that has a bar of this interval, sorted; `symbols` knows only those of which a
+    /// trade was seen.
+    fn bar_symbols(&self, interval: Interval) -> Result<Vec<String>>;
+    /// What bars with `from_ms <= start < to_ms` were at their closing and became afterwards, in
+    /// order of (start, generation, revision). `query.limit` counts rows, the newest ones.
+    fn revisions(&self, query: &BarQuery) -> Result<Vec<BarRevision>>;
+    /// Feed events of every partition of the log with `from_ms <= at < to_ms` (the producer's
+    /// clock), in order of (partition, offset).
+    fn events(&self, from_ms: i64, to_ms: i64) -> Result<Vec<StoredEvent>>;
+    /// Gaps of one symbol that overlap `[from_ms, to_ms)`, in order of (start, connection). Looks
+    /// for gaps that began up to seven days before the range.
+    fn gaps(&self, symbol: &str, from_ms: i64, to_ms: i64) -> Result<Vec<FeedGap>>;
 }

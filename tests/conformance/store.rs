@@ -8,8 +8,8 @@ use ticksmith::config::{Config, DEFAULTS};
 use ticksmith::error::{Error, Result};
 use ticksmith::model::{
     Amount, Bar, BarState, Disposition, DuplicateReason, Effects, Exclusion, ExclusionReason,
-    FeedEvent, FeedEventKind, Interval, Judged, Lateness, Origin, PricePoint, RejectReason,
-    Session, StoredEvent, Trade, Verdict,
+    FeedEvent, FeedEventKind, Interval, Judged, LateWindow, Lateness, Origin, PricePoint,
+    RejectReason, Session, StoredEvent, Trade, Verdict,
 };
 use ticksmith::port::{BarQuery, Clock, Store, StoreReader, Tier, TradeQuery};
 
@@ -81,6 +81,7 @@ pub fn trade(symbol: &str, trade_time_ms: i64, seq: i64) -> Judged {
         updates_high_low: true,
         updates_volume: true,
         lateness: None,
+        behind_ms: 0,
     }
 }
 
@@ -111,6 +112,7 @@ pub fn bar(symbol: &str, start_ms: i64, revision: i64) -> Bar {
         revision,
         generation: 0,
         conditions_version: 4,
+        late_included: 0,
     }
 }
 
@@ -160,7 +162,12 @@ pub fn trades_come_back_equal(world: &dyn World) -> Result<()> {
     let mut late = trade("EQUAL", NOW_MS + 1, 3);
     late.trade.conditions = Some(Vec::new());
     late.disposition = Disposition::Late;
-    late.lateness = Some(Lateness { watermark_ms: NOW_MS, late_by_ms: 7, window_start_ms: 5 });
+    late.lateness = Some(Lateness {
+        watermark_ms: NOW_MS,
+        late_by_ms: 7,
+        window_start_ms: 5,
+        window: LateWindow::Closed,
+    });
     let mut repeat = trade("EQUAL", NOW_MS + 2, 4);
     repeat.disposition = Disposition::Duplicate(DuplicateReason::NotOwner);
     let mut rejected = trade("EQUAL", NOW_MS + 3, 5);

@@ -84,6 +84,7 @@ pub(super) struct BarRecord {
     revision: i64,
     generation: i64,
     conditions_version: i32,
+    late_included: i64,
 }
 
 impl From<&Bar> for BarRecord {
@@ -120,6 +121,7 @@ impl From<&Bar> for BarRecord {
             revision: bar.revision,
             generation: bar.generation,
             conditions_version: bar.conditions_version,
+            late_included: bar.late_included,
         }
     }
 }
@@ -172,6 +174,7 @@ impl BarRecord {
             revision: self.revision,
             generation: self.generation,
             conditions_version: self.conditions_version,
+            late_included: self.late_included,
         })
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bar::SessionField;
 use crate::error::{Error, Result};
-use crate::model::{Disposition, Judged, Lateness, Origin, Trade};
+use crate::model::{Disposition, Judged, LateWindow, Lateness, Origin, Trade};
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "LateTrade")]
@@ -23,6 +23,7 @@ pub(super) struct LateRecord {
     watermark: i64,
     late_by_ms: i64,
     window_start: i64,
+    window_state: String,
     session: Option<SessionField>,
     updates_last: bool,
     updates_high_low: bool,
@@ -51,6 +52,7 @@ impl LateRecord {
             watermark: lateness.watermark_ms,
             late_by_ms: lateness.late_by_ms,
             window_start: lateness.window_start_ms,
+            window_state: lateness.window.as_str().to_owned(),
             session: judged.session.map(SessionField),
             updates_last: judged.updates_last,
             updates_high_low: judged.updates_high_low,
@@ -81,7 +83,9 @@ impl LateRecord {
                 watermark_ms: self.watermark,
                 late_by_ms: self.late_by_ms,
                 window_start_ms: self.window_start,
+                window: LateWindow::parse(&self.window_state).unwrap_or(LateWindow::Gone),
             }),
+            behind_ms: self.late_by_ms,
         }
     }
 }

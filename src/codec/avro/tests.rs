@@ -5,9 +5,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    Accumulator, BarState, Candidate, ConnectionState, Disposition, Exclusion, FeedEventKind,
-    Interval, Lateness, Origin, Ownership, PartitionMeta, PricePoint, Session, Tally, Verdict,
-    WindowState,
+    Accumulator, BarState, Candidate, Completeness, ConnectionState, Disposition, Exclusion,
+    FeedEventKind, GapCause, Interval, LateWindow, Lateness, Loss, Origin, OwnedSpan,
+    PartitionMeta, PricePoint, Session, SymbolFeed, Tally, Verdict, WindowState,
 };
 
 const IDS: WriterIds = WriterIds { trade: 11, silver: 12, bar: 13, late: 14 };
@@ -55,6 +55,7 @@ fn sample_bar() -> Bar {
         revision: 19,
         generation: 2,
         conditions_version: 3,
+        late_included: 2,
     }
 }
 
@@ -67,7 +68,13 @@ fn sample_late() -> Judged {
         updates_last: true,
         updates_high_low: false,
         updates_volume: true,
-        lateness: Some(Lateness { watermark_ms: 7_000, late_by_ms: 900, window_start_ms: 6_000 }),
+        lateness: Some(Lateness {
+            watermark_ms: 7_000,
+            late_by_ms: 900,
+            window_start_ms: 6_000,
+            window: LateWindow::Closed,
+        }),
+        behind_ms: 900,
     }
 }
 
@@ -110,7 +117,10 @@ fn sample_states() -> Vec<StateRecord> {
         mark: 1_000,
         live: true,
         feed_time_ms: Some(6),
-        ended_at_watermark_ms: None,
+        ended_at_watermark_ms: Some(4),
+        ended_by: Some(GapCause::Silence),
+        feed_offset_ms: Some(-120),
+        confirmed_ms: Some(5),
     };
     vec![
         StateRecord::Meta(PartitionMeta {
@@ -123,7 +133,14 @@ fn sample_states() -> Vec<StateRecord> {
             generation: 1,
             partition_count: u32::MAX,
         }),
-        StateRecord::Owners(vec![Ownership { symbol: "A".into(), connection: 5, since_us: 8 }]),
+        StateRecord::Feed(SymbolFeed {
+            symbol: "A/B".into(),
+            spans: vec![
+                OwnedSpan { connection: 5, since_us: 8, up_from_ms: Some(-1) },
+                OwnedSpan { connection: 6, since_us: 9, up_from_ms: None },
+            ],
+            losses: vec![Loss { from_ms: 3, to_ms: 3 }],
+        }),
         StateRecord::Window(WindowState {
             symbol: "IC MARKETS:1".into(),
             interval,
@@ -131,6 +148,13 @@ fn sample_states() -> Vec<StateRecord> {
             accumulator,
             closed: true,
             extra_revisions: 2,
+            corrected: true,
+            completeness: Some(Completeness {
+                up_ms: Some(1),
+                gap_ms: 2,
+                unconfirmed_ms: 3,
+                has_losses: true,
+            }),
         }),
     ]
 }
@@ -214,7 +238,7 @@ fn every_kind_of_event_and_every_symbol_of_a_bar_round_trips() {
 #[test]
 fn state_round_trips_and_eviction_is_a_tombstone() {
     let avro = with_registry();
-    let keys = ["meta", "owners", "window/1h/3600000/IC MARKETS:1"];
+    let keys = ["meta", "feed/A/B", "window/1h/3600000/IC MARKETS:1"];
     for (record, expected_key) in sample_states().into_iter().zip(keys) {
         let (key, value) = avro.encode_state(&record).expect("encodes");
         assert_eq!(String::from_utf8_lossy(&key), expected_key);
@@ -237,7 +261,8 @@ fn a_state_that_cannot_be_read_names_its_key_in_one_line() {
     let value = value.expect("a value");
     let mut later = value.clone();
     later[10] = 4;
-    for (key, value) in [(&key[..], &later[..]), (&key, b"{}"), (b"owners", &value), (b"x", &value)]
+    for (key, value) in
+        [(&key[..], &later[..]), (&key, b"{}"), (b"feed/A/B", &value), (b"x", &value)]
     {
         let error = avro.decode_state(key, value).expect_err("unreadable");
         let text = error.to_string();
@@ -452,7 +477,7 @@ proptest! {
         }
         for (key, own) in [
             (&b"meta"[..], schema::partition_state()),
-            (b"owners", schema::owners()),
+            (b"feed/A/B", schema::symbol_feed()),
             (b"window/5m/0/A", schema::window_state()),
         ] {
             drop(avro.decode_state(key, &[&own.header()[..], &tail].concat()));

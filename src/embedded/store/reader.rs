@@ -11,8 +11,8 @@ use super::tables;
 use crate::codec::row;
 use crate::error::{Error, Result};
 use crate::model::{
-    Amount, Bar, BarState, Disposition, Exclusion, ExclusionReason, Interval, Judged, Lateness,
-    Origin, PricePoint, Session, Trade, Verdict, Window,
+    Amount, Bar, BarRevision, BarState, Disposition, Exclusion, ExclusionReason, FeedGap, Interval,
+    Judged, LateWindow, Lateness, Origin, PricePoint, Session, StoredEvent, Trade, Verdict, Window,
 };
 use crate::port::{BarQuery, StoreReader, Tier, TradeQuery};
 
@@ -117,6 +117,22 @@ impl StoreReader for EmbeddedReader {
         })?;
         Ok(trades.into_iter().rev().collect())
     }
+
+    fn bar_symbols(&self, _interval: Interval) -> Result<Vec<String>> {
+        Err(Error::Bug("not read yet".into()))
+    }
+
+    fn revisions(&self, _query: &BarQuery) -> Result<Vec<BarRevision>> {
+        Err(Error::Bug("not read yet".into()))
+    }
+
+    fn events(&self, _from_ms: i64, _to_ms: i64) -> Result<Vec<StoredEvent>> {
+        Err(Error::Bug("not read yet".into()))
+    }
+
+    fn gaps(&self, _symbol: &str, _from_ms: i64, _to_ms: i64) -> Result<Vec<FeedGap>> {
+        Err(Error::Bug("not read yet".into()))
+    }
 }
 
 /// A word that no version up to this one writes.
@@ -177,6 +193,7 @@ fn read_trade(row: &Row<'_>) -> rusqlite::Result<Judged> {
         updates_high_low,
         updates_volume,
         lateness: read_lateness(row)?,
+        behind_ms: 0,
     })
 }
 
@@ -186,6 +203,7 @@ fn read_lateness(row: &Row<'_>) -> rusqlite::Result<Option<Lateness>> {
         watermark_ms,
         late_by_ms: row.get("late_by_ms")?,
         window_start_ms: row.get("late_window_start")?,
+        window: LateWindow::Gone,
     }))
 }
 
@@ -211,6 +229,7 @@ fn read_bar(row: &Row<'_>, interval: Interval) -> rusqlite::Result<Bar> {
         revision: row.get("revision")?,
         generation: row.get("generation")?,
         conditions_version: row.get("conditions_version")?,
+        late_included: 0,
     })
 }
 

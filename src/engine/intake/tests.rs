@@ -69,10 +69,10 @@ fn trades_and_events_share_one_running_number() {
     let frame = Frame::Trades(vec![trade(0, 1.0, 1.0, &[]), bad("MSFT"), trade(1, 1.0, 1.0, &[])]);
     intake.accept_frame("a", frame, at(1), &mut out);
     intake.heartbeat(at(2), &mut out);
-    assert_eq!(seqs(&out), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(seqs(&out), [1, 2, 3, 4, 5, 6, 7]);
     let kinds: Vec<_> = events(&out).iter().map(|event| event.kind).collect();
     use FeedEventKind::{Connected, DecodeLoss, Heartbeat, Subscribed};
-    assert_eq!(kinds, [Connected, Subscribed, DecodeLoss, Heartbeat]);
+    assert_eq!(kinds, [Connected, Subscribed, Heartbeat, DecodeLoss, Heartbeat]);
 }
 
 #[test]
@@ -176,8 +176,11 @@ fn feed_time_is_the_newest_trade_time_plus_the_time_since_its_receipt() {
     let older = Frame::Trades(vec![trade(400, 1.0, 1.0, &[])]);
     intake.accept_frame("b", older, at(7_000), &mut out);
     intake.heartbeat(at(8_000), &mut out);
-    let beats = events(&out);
+    let mut beats = events(&out);
     assert_eq!((beats[0].feed_time_ms, beats[0].confirmed_at_us), (None, None));
+    let first = beats.remove(1);
+    assert_eq!(first.at_us, (NOW_MS + 1_000) * 1_000, "with the first trade");
+    assert_eq!(first.feed_time_ms, Some(NOW_MS + 500));
     assert_eq!(beats[1].feed_time_ms, Some(NOW_MS + 5_500));
     assert_eq!(beats[1].confirmed_at_us, Some((NOW_MS + 1_000) * 1_000));
     assert_eq!(beats[1].confirmed_feed_time_ms, Some(NOW_MS + 500));
@@ -234,4 +237,20 @@ fn offline_frames_have_no_arrival_and_no_future() {
     let frame = Frame::Trades(vec![trade(0, 1.0, 1.0, &[])]);
     intake.accept_frame("a", frame, Arrival::default(), &mut out);
     assert_eq!(intake.feed_time_ms(0), Some(NOW_MS));
+}
+
+#[test]
+fn the_symbols_are_told_again_every_hour() {
+    let mut intake = intake(true);
+    let mut out = IntakeOutput::default();
+    intake.subscribed(vec!["AAPL".into()], at(0), &mut out);
+    for minute in 1..=121 {
+        intake.heartbeat(at(minute * 60_000), &mut out);
+    }
+    let told = events(&out).into_iter().filter(|one| one.kind == FeedEventKind::Subscribed);
+    let told: Vec<(i64, Vec<String>)> =
+        told.map(|one| (one.at_us / 60_000_000, one.symbols.clone())).collect();
+    let first = NOW_MS / 60_000;
+    let expected = [0, 60, 120].map(|minute| (first + minute, vec!["AAPL".to_owned()]));
+    assert_eq!(told, expected);
 }

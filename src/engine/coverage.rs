@@ -1,0 +1,238 @@
+//! How far the feed vouches for a window: a pure function of who owned the symbol when, of how far
+//! each owner is confirmed, and of what was lost.
+//!
+//! Everything is in feed time. A connection is up from its subscription to the last instant that a
+//! frame or ping of it confirmed; a gap therefore starts at the last confirmed instant, not at its
+//! detection.
+
+use crate::model::{Completeness, ConnectionState, Loss, OwnedSpan, Window};
+
+/// Losses kept of one symbol; beyond that the two nearest ones are taken as one.
+const LOSSES_LIMIT: usize = 256;
+
+/// `[from_ms, to_ms)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stretch {
+    from_ms: i64,
+    to_ms: i64,
+}
+
+impl Stretch {
+    fn overlap_ms(self, from_ms: i64, to_ms: i64) -> i64 {
+        (self.to_ms.min(to_ms) - self.from_ms.max(from_ms)).max(0)
+    }
+}
+
+/// The times in which a symbol's feed was up, as far as is known.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Timeline {
+    ups: Vec<Stretch>,
+    /// The newest owner is live: what follows the last stretch is not settled.
+    is_open: bool,
+}
+
+impl Timeline {
+    /// `find` knows every connection whose mark is still kept.
+    pub fn of<'a>(spans: &[OwnedSpan], find: impl Fn(i64) -> Option<&'a ConnectionState>) -> Self {
+        let mut ups: Vec<Stretch> = Vec::with_capacity(spans.len());
+        for (index, span) in spans.iter().enumerate() {
+            let Some(from_ms) = span.up_from_ms else { continue };
+            let before_ms = ups.last().map_or(i64::MIN, |up| up.to_ms);
+            let from_ms = from_ms.max(before_ms);
+            let confirmed_ms = find(span.connection).and_then(|state| state.confirmed_ms);
+            let next_ms = spans[index + 1..].iter().find_map(|next| next.up_from_ms);
+            let to_ms = confirmed_ms.unwrap_or(from_ms).min(next_ms.unwrap_or(i64::MAX));
+            ups.push(Stretch { from_ms, to_ms: to_ms.max(from_ms) });
+        }
+        let newest = spans.last().and_then(|span| find(span.connection));
+        Self { ups, is_open: newest.is_some_and(|state| state.live) }
+    }
+
+    /// Where the last stretch ends: the last confirmed instant.
+    pub fn confirmed_to_ms(&self) -> Option<i64> {
+        self.ups.last().map(|up| up.to_ms)
+    }
+
+    /// What the window gets out of it.
+    pub fn assess(&self, window: Window, losses: &[Loss]) -> Completeness {
+        let Window { start_ms, end_ms } = window;
+        let (Some(first), Some(last)) = (self.ups.first(), self.ups.last()) else {
+            return Completeness::default();
+        };
+        if end_ms <= first.from_ms {
+            // Before anybody asked for the symbol, nobody can say.
+            return Completeness::default();
+        }
+        let up_ms: i64 = self.ups.iter().map(|up| up.overlap_ms(start_ms, end_ms)).sum();
+        let lost_ms: i64 = losses
+            .iter()
+            .flat_map(|loss| self.ups.iter().map(move |up| (loss, up)))
+            .map(|(loss, up)| up.overlap_ms(loss.from_ms.max(start_ms), loss.to_ms.min(end_ms)))
+            .sum();
+        let unconfirmed_ms =
+            if self.is_open { (end_ms - last.to_ms.max(start_ms)).max(0) } else { 0 };
+        Completeness {
+            up_ms: Some(up_ms - lost_ms),
+            gap_ms: end_ms - start_ms - up_ms - unconfirmed_ms + lost_ms,
+            unconfirmed_ms,
+            has_losses: losses.iter().any(|loss| hits(loss, window)),
+        }
+    }
+}
+
+fn hits(loss: &Loss, window: Window) -> bool {
+    let is_instant = loss.from_ms == loss.to_ms;
+    loss.from_ms < window.end_ms
+        && (loss.to_ms > window.start_ms || is_instant && loss.from_ms == window.start_ms)
+}
+
+/// Adds a loss; false when it tells nothing new for windows of `grain_ms`.
+pub fn add_loss(losses: &mut Vec<Loss>, loss: Loss, grain_ms: i64) -> bool {
+    let is_instant = loss.from_ms == loss.to_ms;
+    let grain = |time_ms: i64| time_ms.div_euclid(grain_ms);
+    if is_instant && losses.iter().any(|known| grain(known.from_ms) == grain(loss.from_ms)) {
+        return false;
+    }
+    losses.push(loss);
+    losses.sort_by_key(|one| one.from_ms);
+    let mut merged: Vec<Loss> = Vec::with_capacity(losses.len());
+    for one in losses.drain(..) {
+        match merged.last_mut() {
+            Some(last) if one.from_ms <= last.to_ms && one.from_ms < one.to_ms => {
+                last.to_ms = last.to_ms.max(one.to_ms);
+            }
+            _ => merged.push(one),
+        }
+    }
+    while merged.len() > LOSSES_LIMIT {
+        merge_nearest(&mut merged);
+    }
+    *losses = merged;
+    true
+}
+
+/// Pessimistic: what lies between the two counts as lost too.
+fn merge_nearest(losses: &mut Vec<Loss>) {
+    let distance = |index: &usize| losses[index + 1].from_ms - losses[*index].to_ms;
+    let Some(nearest) = (0..losses.len() - 1).min_by_key(distance) else { return };
+    let taken = losses.remove(nearest + 1);
+    losses[nearest].to_ms = losses[nearest].to_ms.max(taken.to_ms);
+}
+
+/// Forgets what no window that ends after `before_ms` can see; the newest owner stays.
+pub fn forget(spans: &mut Vec<OwnedSpan>, losses: &mut Vec<Loss>, before_ms: i64) -> bool {
+    // A span is needed as long as its successor starts within reach.
+    let gone = spans
+        .windows(2)
+        .take_while(|pair| pair[1].up_from_ms.is_some_and(|from_ms| from_ms <= before_ms))
+        .count();
+    spans.drain(..gone);
+    let lost = losses.len();
+    losses.retain(|loss| loss.to_ms >= before_ms);
+    gone > 0 || losses.len() != lost
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Verdict;
+
+    const WINDOW: Window = Window { start_ms: 1_000, end_ms: 2_000 };
+
+    fn connection(connection: i64, live: bool, confirmed_ms: Option<i64>) -> ConnectionState {
+        ConnectionState {
+            connection,
+            feed: "f".into(),
+            mark: 0,
+            live,
+            feed_time_ms: None,
+            ended_at_watermark_ms: None,
+            ended_by: None,
+            feed_offset_ms: None,
+            confirmed_ms,
+        }
+    }
+
+    fn span(connection: i64, up_from_ms: Option<i64>) -> OwnedSpan {
+        OwnedSpan { connection, since_us: 0, up_from_ms }
+    }
+
+    fn assess(spans: &[OwnedSpan], known: &[ConnectionState], losses: &[Loss]) -> Completeness {
+        let find = |id| known.iter().find(|state| state.connection == id);
+        let told = Timeline::of(spans, find).assess(WINDOW, losses);
+        if let Some(up_ms) = told.up_ms {
+            assert_eq!(up_ms + told.gap_ms + told.unconfirmed_ms, 1_000, "{told:?}");
+        }
+        told
+    }
+
+    #[test]
+    fn confirmed_throughout_is_complete() {
+        let told = assess(&[span(1, Some(0))], &[connection(1, true, Some(2_000))], &[]);
+        assert_eq!((told.up_ms, told.verdict()), (Some(1_000), Verdict::Complete));
+    }
+
+    #[test]
+    fn a_live_tail_is_unknown_and_a_dead_one_is_a_gap() {
+        let spans = [span(1, Some(0))];
+        let told = assess(&spans, &[connection(1, true, Some(1_700))], &[]);
+        assert_eq!((told.unconfirmed_ms, told.gap_ms), (300, 0));
+        assert_eq!(told.verdict(), Verdict::Unknown);
+        let told = assess(&spans, &[connection(1, false, Some(1_700))], &[]);
+        assert_eq!((told.unconfirmed_ms, told.gap_ms), (0, 300));
+        assert_eq!(told.verdict(), Verdict::Partial);
+    }
+
+    #[test]
+    fn the_gap_between_two_connections_counts_and_an_overlap_does_not() {
+        let known = [connection(1, false, Some(1_200)), connection(2, true, Some(5_000))];
+        let told = assess(&[span(1, Some(0)), span(2, Some(1_600))], &known, &[]);
+        assert_eq!((told.gap_ms, told.verdict()), (400, Verdict::Partial));
+        let told = assess(&[span(1, Some(0)), span(2, Some(1_100))], &known, &[]);
+        assert_eq!((told.gap_ms, told.verdict()), (0, Verdict::Complete));
+    }
+
+    #[test]
+    fn a_successor_without_feed_time_leaves_it_open() {
+        let known = [connection(1, false, Some(1_200)), connection(2, true, None)];
+        let told = assess(&[span(1, Some(0)), span(2, None)], &known, &[]);
+        assert_eq!((told.unconfirmed_ms, told.verdict()), (800, Verdict::Unknown));
+    }
+
+    #[test]
+    fn the_first_window_is_partial_and_those_before_are_unknown() {
+        let known = [connection(1, true, Some(5_000))];
+        let told = assess(&[span(1, Some(1_250))], &known, &[]);
+        assert_eq!((told.gap_ms, told.verdict()), (250, Verdict::Partial));
+        let told = assess(&[span(1, Some(2_000))], &known, &[]);
+        assert_eq!((told.up_ms, told.verdict()), (None, Verdict::Unknown));
+        assert_eq!(assess(&[], &[], &[]).verdict(), Verdict::Unknown);
+    }
+
+    #[test]
+    fn losses_make_partial_and_take_from_what_was_up() {
+        let spans = [span(1, Some(0))];
+        let known = [connection(1, true, Some(5_000))];
+        let told = assess(&spans, &known, &[Loss { from_ms: 1_500, to_ms: 1_500 }]);
+        assert_eq!((told.gap_ms, told.verdict()), (0, Verdict::Partial));
+        let told = assess(&spans, &known, &[Loss { from_ms: 500, to_ms: 1_500 }]);
+        assert_eq!((told.up_ms, told.gap_ms), (Some(500), 500));
+        let told = assess(&spans, &known, &[Loss { from_ms: 2_000, to_ms: 2_000 }]);
+        assert_eq!(told.verdict(), Verdict::Complete);
+    }
+
+    #[test]
+    fn a_flood_of_losses_stays_small() {
+        let mut losses = Vec::new();
+        let instant = |at_ms| Loss { from_ms: at_ms, to_ms: at_ms };
+        assert!(add_loss(&mut losses, instant(100), 1_000));
+        assert!(!add_loss(&mut losses, instant(900), 1_000), "the same window");
+        assert!(add_loss(&mut losses, Loss { from_ms: 1_100, to_ms: 1_300 }, 1_000));
+        assert!(add_loss(&mut losses, Loss { from_ms: 1_200, to_ms: 1_500 }, 1_000));
+        assert_eq!(losses, [instant(100), Loss { from_ms: 1_100, to_ms: 1_500 }]);
+        for second in 2..1_000 {
+            add_loss(&mut losses, instant(second * 1_000), 1_000);
+        }
+        assert_eq!(losses.len(), LOSSES_LIMIT);
+    }
+}
