@@ -311,7 +311,9 @@ impl Pipeline {
                     failures += 1;
                     events::store_stalled(what, &problem);
                     self.parts.live.ready(false, &problem);
-                    self.pause(failures);
+                    if let Err(moved) = self.wait_as_member(failures) {
+                        break Err(moved);
+                    }
                 }
                 outcome => break outcome,
             }
@@ -442,14 +444,32 @@ impl Pipeline {
 
     /// Waits longer with every failure in a row; ends early when a stop is asked for.
     fn pause(&mut self, failures: u32) {
-        let wait_ms = RETRY_INITIAL_MS
-            .saturating_mul(1 << failures.saturating_sub(1).min(10))
-            .min(RETRY_LONGEST_MS);
         let started_us = self.parts.clock.monotonic_us();
-        while self.since_ms(started_us) < wait_ms && !self.gives_up() {
+        while self.since_ms(started_us) < wait_ms(failures) && !self.gives_up() {
             std::thread::sleep(Duration::from_millis(RETRY_STEP_MS));
         }
     }
+
+    /// The same, seen by the group: a store that is away for an hour must not cost the partitions.
+    ///
+    /// # Errors
+    /// `Restore` when partitions moved meanwhile; the beat is void.
+    fn wait_as_member(&mut self, failures: u32) -> Result<()> {
+        let started_us = self.parts.clock.monotonic_us();
+        while self.since_ms(started_us) < wait_ms(failures) && !self.gives_up() {
+            if let Some(assignment) = self.log.keep_alive()? {
+                self.partitions.owe(&assignment);
+                return Err(Error::Restore("partitions moved while the store was away".into()));
+            }
+            std::thread::sleep(Duration::from_millis(RETRY_STEP_MS));
+        }
+        Ok(())
+    }
+}
+
+fn wait_ms(failures: u32) -> u64 {
+    let doublings = failures.saturating_sub(1).min(10);
+    RETRY_INITIAL_MS.saturating_mul(1 << doublings).min(RETRY_LONGEST_MS)
 }
 
 /// Time to read `lag_records` at the pace of a beat that took `taken` records in `lasted_us`, ms.

@@ -180,6 +180,9 @@ impl Log for FaultyLog {
     fn end_offset(&mut self, partition: i32) -> Result<i64> {
         self.inner.end_offset(partition)
     }
+    fn keep_alive(&mut self) -> Result<Option<Vec<i32>>> {
+        self.inner.keep_alive()
+    }
     fn close(&mut self) {
         self.inner.close();
     }

@@ -10,7 +10,7 @@ use ticksmith::config::{Config, Secret};
 use ticksmith::error::{Error, Result};
 use ticksmith::model::feed_event::FEED_EVENT_HEADER;
 use ticksmith::model::{FeedEvent, FeedEventKind, Trade, partition_for_key};
-use ticksmith::port::{OutRecord, Publisher, Topic};
+use ticksmith::port::{OutRecord, Published, Publisher, Topic};
 use ticksmith::role::producer::{FeedRun, plan_feed, run_producer};
 use ticksmith::runtime::{Shutdown, SystemClock};
 use ticksmith::websocket::simulator::{
@@ -32,7 +32,7 @@ impl Publisher for Memory {
         PARTITIONS
     }
 
-    fn publish(&mut self, records: Vec<OutRecord>) -> Result<()> {
+    fn publish(&mut self, records: Vec<OutRecord>) -> Result<Published> {
         if self.fails {
             return Err(Error::Unavailable("the log is full".into()));
         }
@@ -42,7 +42,15 @@ impl Publisher for Memory {
             }
             self.records.lock().expect("no panic").push(record);
         }
-        Ok(())
+        Ok(Published::Taken)
+    }
+
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    fn acknowledged_batches(&self) -> u64 {
+        0
     }
 
     fn acknowledged_records(&self) -> u64 {

@@ -83,6 +83,9 @@ sections! {
         backoff_throttled_ms: u64,
         repeated_frames: RepeatedFrames,
         queue_frames: usize,
+        spool_dir: String,
+        spool_max_mib: u64,
+        spool_sync_ms: u64,
         http_port: u16,
     }
     Kafka {

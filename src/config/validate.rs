@@ -141,6 +141,8 @@ impl Checks<'_> {
             ("producer.backoff_throttled_ms", producer.backoff_throttled_ms),
         );
         self.positive(producer.queue_frames as u64, "producer.queue_frames");
+        self.positive(producer.spool_max_mib, "producer.spool_max_mib");
+        self.positive(producer.spool_sync_ms, "producer.spool_sync_ms");
     }
 
     fn kafka(&mut self) {

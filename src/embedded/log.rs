@@ -6,7 +6,7 @@
 //! has the log open (a lock file that the system releases with the process), and in it one session:
 //! a newer session fences the older one, as Kafka's transactional ids do.
 
-mod chunk;
+pub(super) mod chunk;
 mod publisher;
 mod session;
 mod tables;

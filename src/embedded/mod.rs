@@ -4,6 +4,7 @@
 
 pub mod database;
 pub mod log;
+pub mod spool;
 pub mod store;
 
 pub use database::Database;

@@ -161,6 +161,11 @@ impl Intake {
         Some(newest.trade_time_ms.saturating_add(since_us / 1_000))
     }
 
+    /// Feed time of the last sign of life, ms since the epoch; `None` before the first trade.
+    pub fn confirmed_feed_time_ms(&self) -> Option<i64> {
+        self.confirmed.and_then(|at| self.feed_time_ms(at.monotonic_us))
+    }
+
     /// Takes one message: `frame` is what the codec made of `raw`.
     pub fn accept_frame(
         &mut self,
@@ -377,9 +382,17 @@ impl Intake {
         self.push_kind(FeedEventKind::Released, arrival, detail, out);
     }
 
-    /// `lost_records` elements were given up because a bound was reached.
-    pub fn overflow(&mut self, arrival: Arrival, lost_records: i64, out: &mut IntakeOutput) {
-        let event = FeedEvent { lost_records, ..self.event_now(arrival) };
+    /// `lost_records` elements were given up because a bound was reached, in feed time from
+    /// `since_ms` until now; `None`: since before the connection had a feed time.
+    pub fn overflow(
+        &mut self,
+        arrival: Arrival,
+        since_ms: Option<i64>,
+        lost_records: i64,
+        out: &mut IntakeOutput,
+    ) {
+        let confirmed_feed_time_ms = since_ms;
+        let event = FeedEvent { lost_records, confirmed_feed_time_ms, ..self.event_now(arrival) };
         self.push_event(FeedEvent { kind: FeedEventKind::Overflow, ..event }, out);
     }
 
@@ -405,7 +418,7 @@ impl Intake {
             at_us: arrival.at_us,
             feed_time_ms: self.feed_time_ms(arrival.monotonic_us),
             confirmed_at_us: confirmed.map(|at| at.at_us),
-            confirmed_feed_time_ms: confirmed.and_then(|at| self.feed_time_ms(at.monotonic_us)),
+            confirmed_feed_time_ms: self.confirmed_feed_time_ms(),
             symbols: Vec::new(),
             lost_records: 0,
             detail: String::new(),

@@ -1,5 +1,6 @@
 //! What librdkafka tells its clients: log lines, errors, delivery failures, rebalances.
 
+use std::collections::VecDeque;
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -161,13 +162,42 @@ pub(super) struct DeliveryContext {
     client: &'static str,
     acknowledged: AtomicU64,
     failed: AtomicU64,
+    batches: Mutex<Batches>,
     last_error: LastError,
+}
+
+/// Batches in the order of sending, with the records of each that are still on their way. Records
+/// of different partitions are acknowledged in any order.
+#[derive(Debug, Default)]
+struct Batches {
+    waiting: VecDeque<usize>,
+    /// Batches that are acknowledged in full, from the first on.
+    acknowledged: u64,
+}
+
+impl Batches {
+    fn acknowledge(&mut self, batch: u64) {
+        let index = batch.saturating_sub(self.acknowledged);
+        let waiting = usize::try_from(index).ok().and_then(|index| self.waiting.get_mut(index));
+        if let Some(records) = waiting {
+            *records = records.saturating_sub(1);
+        }
+        while self.waiting.front() == Some(&0) {
+            self.waiting.pop_front();
+            self.acknowledged += 1;
+        }
+    }
 }
 
 impl DeliveryContext {
     pub fn new(client: &'static str) -> Self {
-        let (acknowledged, failed) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { client, acknowledged, failed, last_error: LastError::default() }
+        Self {
+            client,
+            acknowledged: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            batches: Mutex::default(),
+            last_error: LastError::default(),
+        }
     }
     /// Records that the broker took; stays 0 where only failures are reported.
     pub fn acknowledged(&self) -> u64 {
@@ -180,6 +210,17 @@ impl DeliveryContext {
     /// Empty when there was none.
     pub fn last_error(&self) -> String {
         self.last_error.get()
+    }
+    /// A batch of so many records, at least one, is about to be sent; its number is the opaque of
+    /// each of them.
+    pub fn begin_batch(&self, records: usize) -> u64 {
+        let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        batches.waiting.push_back(records);
+        batches.acknowledged + batches.waiting.len() as u64 - 1
+    }
+    /// Batches that are acknowledged in full, from the first on.
+    pub fn acknowledged_batches(&self) -> u64 {
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner).acknowledged
     }
 }
 
@@ -194,12 +235,15 @@ impl ClientContext for DeliveryContext {
 }
 
 impl ProducerContext<NoCustomPartitioner> for DeliveryContext {
-    type DeliveryOpaque = ();
+    /// Number of the record's batch, where the producer has such.
+    type DeliveryOpaque = usize;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+    fn delivery(&self, result: &DeliveryResult<'_>, batch: usize) {
         match result {
             Ok(_) => {
                 self.acknowledged.fetch_add(1, Ordering::AcqRel);
+                let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+                batches.acknowledge(batch as u64);
             }
             Err((error, record)) => {
                 self.last_error.set(&error.to_string());

@@ -13,10 +13,13 @@ use super::settings::{Settings, refuse_client};
 use super::writer::base_record;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::port::{Clock, OutRecord, Publisher, Topic};
+use crate::port::{Clock, OutRecord, Published, Publisher, Topic};
 
 /// A full queue is looked at again after so long.
 const FULL_PAUSE: Duration = Duration::from_millis(10);
+/// No batch is taken while so many records are on their way: more would only fill memory, since
+/// what follows is safe in the spool.
+const IN_FLIGHT_RECORDS: i32 = 50_000;
 /// The partition count is compared with the pinned one this often.
 const CHECK_EVERY_US: i64 = 30_000_000;
 
@@ -70,14 +73,16 @@ impl KafkaPublisher {
         }
     }
 
-    fn send(&self, record: &OutRecord) -> Result<()> {
+    fn send(&self, record: &OutRecord, batch: u64) -> Result<()> {
         let topic = record.topic;
         let count = self.counts[topic as usize];
         if count == 0 {
             return Err(Error::Bug(format!("the publisher does not write {topic:?}")));
         }
         let mut out = base_record(record, self.settings.name(topic), count);
-        // Bounded by the delivery time-out: a broker that stays away fails the queued records.
+        // Numbers of batches stay far below 2^63.
+        out.delivery_opaque = batch as usize;
+        // `has_room` leaves enough of it, so this is a moment's wait at most.
         while let Err((error, back)) = self.producer.send(out) {
             let delivery = self.producer.context();
             let full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
@@ -101,9 +106,24 @@ impl Publisher for KafkaPublisher {
         self.counts[Topic::Trades as usize]
     }
 
-    fn publish(&mut self, records: Vec<OutRecord>) -> Result<()> {
+    fn publish(&mut self, records: Vec<OutRecord>) -> Result<Published> {
         self.check()?;
-        records.iter().try_for_each(|record| self.send(record))
+        if !self.has_room() {
+            return Ok(Published::NoRoom(records));
+        }
+        if !records.is_empty() {
+            let batch = self.producer.context().begin_batch(records.len());
+            records.iter().try_for_each(|record| self.send(record, batch))?;
+        }
+        Ok(Published::Taken)
+    }
+
+    fn has_room(&self) -> bool {
+        self.producer.in_flight_count() < IN_FLIGHT_RECORDS
+    }
+
+    fn acknowledged_batches(&self) -> u64 {
+        self.producer.context().acknowledged_batches()
     }
 
     fn acknowledged_records(&self) -> u64 {

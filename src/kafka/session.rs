@@ -197,6 +197,12 @@ impl Log for KafkaSession {
         self.member()?.stable_end(partition)
     }
 
+    /// Records wait in the bounded fetch queue meanwhile, so nothing has to be paused; the broker
+    /// only wants to see that this process still asks.
+    fn keep_alive(&mut self) -> Result<Option<Vec<i32>>> {
+        self.member()?.serve_events(Duration::ZERO)
+    }
+
     fn close(&mut self) {
         self.changelog = None;
         self.member = None;

@@ -195,7 +195,8 @@ impl Settings {
         self.producer(&[
             // No hole: what follows a record that failed for good is not sent either.
             ("enable.gapless.guarantee", "true".into()),
-            ("message.timeout.ms", "120000".into()),
+            // The spool keeps what the broker does not take; giving up would only send it again.
+            ("message.timeout.ms", "0".into()),
             ("linger.ms", "5".into()),
             ("queue.buffering.max.messages", "200000".into()),
         ])

@@ -230,9 +230,10 @@ pub(super) fn base_record<'a>(
     record: &'a OutRecord,
     topic: &'a str,
     partition_count: u32,
-) -> BaseRecord<'a, [u8], [u8]> {
+) -> BaseRecord<'a, [u8], [u8], usize> {
     let by_key = || record.key.as_deref().map_or(0, |key| partition_for_key(key, partition_count));
-    let mut out = BaseRecord::to(topic).partition(record.partition.unwrap_or_else(by_key));
+    let mut out = BaseRecord::with_opaque_to(topic, 0);
+    out.partition = Some(record.partition.unwrap_or_else(by_key));
     out.key = record.key.as_deref();
     out.payload = record.value.as_deref();
     if !record.headers.is_empty() {

@@ -70,8 +70,7 @@ impl Partitions {
 
     /// Makes the engines anew from the changelog and seeks to where each stands.
     pub fn rebuild(&mut self, assignment: &[i32], log: &mut dyn Log) -> Result<()> {
-        self.engines.clear();
-        self.owed = assignment.to_vec();
+        self.owe(assignment);
         for partition in assignment {
             let (engine, offset) = self.restore(*partition, log)?;
             events::restored(*partition, offset, engine.open_windows());
@@ -147,6 +146,12 @@ impl Partitions {
     /// Gives up every engine; all that is owned waits for a rebuild.
     pub fn owe_all(&mut self) {
         self.owed = self.owned();
+        self.engines.clear();
+    }
+
+    /// The assignment changed: all of it waits for a rebuild.
+    pub fn owe(&mut self, assignment: &[i32]) {
+        self.owed = assignment.to_vec();
         self.engines.clear();
     }
 

@@ -112,6 +112,13 @@ pub trait Log: Send {
     /// stable offset for transactional writers.
     fn end_offset(&mut self, partition: i32) -> Result<i64>;
 
+    /// Keeps the membership while the caller waits for something else; to be called several times a
+    /// second. Returns the new assignment when partitions have moved: the beat is void then.
+    ///
+    /// # Errors
+    /// As of `poll`.
+    fn keep_alive(&mut self) -> Result<Option<Vec<i32>>>;
+
     /// Leaves the group cleanly. Uncommitted work is void.
     fn close(&mut self);
 }

@@ -11,5 +11,5 @@ pub mod store;
 pub use clock::Clock;
 pub use live::{BeatReport, Live, PartitionReport};
 pub use log::{Beat, Log, LogFactory, OutRecord, Polled, RawRecord, Restored, Topic};
-pub use publisher::Publisher;
+pub use publisher::{Published, Publisher};
 pub use store::{BarQuery, BarRemoval, Store, StoreReader, Tier, TradeQuery};

@@ -2,8 +2,10 @@
 //! feed into its own log.
 
 mod desk;
+mod forwarder;
 mod plan;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::codec::avro::Avro;
 use crate::config::Config;
+use crate::embedded::spool::{Spool, SpoolOptions};
 use crate::error::{Error, Result};
 use crate::http::{Readiness, Server, serve_health};
 use crate::kafka::KafkaPublisher;
@@ -21,6 +24,7 @@ use crate::registry;
 use crate::runtime::{BackoffBounds, Shutdown, SystemClock};
 use crate::websocket::{Client, ClientOptions, ConnectionIds, Signal};
 use desk::Desk;
+use forwarder::SpooledPublisher;
 pub use plan::{FeedPlan, plan_feed};
 
 /// The line of every few seconds.
@@ -60,7 +64,7 @@ pub fn run(_args: Args, config: Config) -> Result<()> {
     let readiness = Readiness::not_yet("connecting to the feed");
     let _health = serve(server, readiness.clone(), &shutdown)?;
     let avro = registry::open_avro(&config.schema_registry, &config.topics, clock.clone())?;
-    let publisher = KafkaPublisher::connect(&config, clock.clone())?;
+    let publisher = open_publisher(&config, &clock)?;
     run_producer(FeedRun {
         config: &config,
         plan,
@@ -71,6 +75,21 @@ pub fn run(_args: Args, config: Config) -> Result<()> {
         progress_every: Some(PROGRESS_EVERY),
         readiness,
     })
+}
+
+/// The spool in front of Kafka.
+fn open_publisher(config: &Config, clock: &Arc<dyn Clock>) -> Result<SpooledPublisher> {
+    let settings = &config.producer;
+    let spool = Spool::open(SpoolOptions {
+        directory: PathBuf::from(&settings.spool_dir).join(&settings.name),
+        max_bytes: settings.spool_max_mib << 20,
+        sync_every: Duration::from_millis(settings.spool_sync_ms.max(1)),
+    })?;
+    let (config, clock) = (config.clone(), clock.clone());
+    SpooledPublisher::start(
+        spool,
+        Box::new(move || Ok(Box::new(KafkaPublisher::connect(&config, clock.clone())?))),
+    )
 }
 
 /// Health and metrics on a thread of their own; they end with the returned runtime.

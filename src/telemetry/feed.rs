@@ -7,6 +7,7 @@ use std::time::Duration;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::{counter, counter_by, gauge, gauge_by};
+use crate::error::Error;
 use crate::model::{FeedEventKind, RejectReason};
 
 static CONNECTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
@@ -54,6 +55,19 @@ static REJECTIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
         "Frames and elements diverted to the rejected topic, by reason.",
         &["reason"],
     )
+});
+static SPOOL_BATCHES: LazyLock<IntGauge> = LazyLock::new(|| {
+    gauge("ticksmith_spool_batches", "Batches in the spool that the log has not acknowledged.")
+});
+static SPOOL_BYTES: LazyLock<IntGauge> =
+    LazyLock::new(|| gauge("ticksmith_spool_bytes", "Bytes that the spool takes on the disk."));
+static SPOOL_LIMIT: LazyLock<IntGauge> =
+    LazyLock::new(|| gauge("ticksmith_spool_limit_bytes", "Bytes that the spool may take."));
+static OVERFLOWING: LazyLock<IntGauge> = LazyLock::new(|| {
+    gauge("ticksmith_spool_overflowing", "1 while trades are given up for want of room.")
+});
+static OVERFLOWED: LazyLock<IntCounter> = LazyLock::new(|| {
+    counter("ticksmith_spool_overflowed_trades_total", "Trades given up for want of room.")
 });
 static ACKNOWLEDGED: LazyLock<IntGauge> = LazyLock::new(|| {
     gauge("ticksmith_feed_acknowledged_records", "Records that the log has acknowledged.")
@@ -142,4 +156,47 @@ pub fn published(records: usize, acknowledged: u64, queued: usize) {
 /// The line of every few seconds.
 pub fn progress(line: &str) {
     tracing::info!("{line}");
+}
+
+/// The spool after a synchronisation.
+pub fn spool(batches: i64, bytes: u64, limit_bytes: u64) {
+    SPOOL_BATCHES.set(batches);
+    SPOOL_BYTES.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    SPOOL_LIMIT.set(i64::try_from(limit_bytes).unwrap_or(i64::MAX));
+}
+
+/// A synchronisation failed: what was appended since the last one would not survive a power cut.
+pub fn spool_not_synced(error: &Error) {
+    tracing::warn!(%error, "the spool was not synchronised with the disk");
+}
+
+/// What an earlier run left behind is sent first.
+pub fn spool_resumed(batches: i64) {
+    tracing::info!(batches, "the spool holds batches of an earlier run; they are sent first");
+}
+
+/// The log does not take what the spool holds; it is tried again.
+pub fn log_away(error: &Error) {
+    tracing::warn!(%error, "the log is away; the spool keeps what arrives");
+}
+
+/// The producer stops while the spool still holds something.
+pub fn spool_kept(batches: i64) {
+    tracing::warn!(batches, "not everything was acknowledged; the next start sends the rest");
+}
+
+/// There is no room: from now on trades are given up, and the bars will say so.
+pub fn overflow_began() {
+    OVERFLOWING.set(1);
+    tracing::error!("no room in the spool: trades are given up until the log takes some");
+}
+
+pub fn overflowed(trades: u64) {
+    OVERFLOWED.inc_by(trades);
+}
+
+/// There is room again.
+pub fn overflow_ended(lost: i64) {
+    OVERFLOWING.set(0);
+    tracing::warn!(lost, "the spool has room again; the loss is declared in the log");
 }

@@ -17,7 +17,7 @@ pub struct StoredRecord {
 
 /// One record within a chunk, borrowed from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct View<'a> {
+pub(in crate::embedded) struct View<'a> {
     pub key: Option<&'a [u8]>,
     pub value: Option<&'a [u8]>,
     headers: &'a [u8],
@@ -40,7 +40,7 @@ impl<'a> View<'a> {
 }
 
 /// Appends a record.
-pub(super) fn append(bytes: &mut Vec<u8>, record: &OutRecord) {
+pub(in crate::embedded) fn append(bytes: &mut Vec<u8>, record: &OutRecord) {
     put_text(bytes, record.key.as_deref());
     put_text(bytes, record.value.as_deref());
     put_number(bytes, record.headers.len() as u64);
@@ -52,7 +52,7 @@ pub(super) fn append(bytes: &mut Vec<u8>, record: &OutRecord) {
 
 /// Takes the record at `position` and moves it behind; `None` at the end or when the bytes are not
 /// a chunk.
-pub(super) fn take<'a>(bytes: &'a [u8], position: &mut usize) -> Option<View<'a>> {
+pub(in crate::embedded) fn take<'a>(bytes: &'a [u8], position: &mut usize) -> Option<View<'a>> {
     let mut rest = bytes.get(*position..)?;
     if rest.is_empty() {
         return None;

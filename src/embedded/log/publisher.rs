@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use super::session::group_records;
 use super::{Broker, publish_ends, tables};
 use crate::error::{Error, Result};
-use crate::port::{OutRecord, Publisher, Topic};
+use crate::port::{OutRecord, Published, Publisher, Topic};
 
 /// More waits in the caller: 8 MiB are half a minute of a busy feed.
 const QUEUE_BYTES: usize = 8 * 1024 * 1024;
@@ -26,9 +26,22 @@ struct Queue {
     bytes: usize,
     accepted: u64,
     acknowledged: u64,
+    /// `accepted` at the end of each batch that is not acknowledged yet.
+    batch_ends: VecDeque<u64>,
+    acknowledged_batches: u64,
     /// The error that ended the writing thread.
     failure: Option<Error>,
     closing: bool,
+}
+
+impl Queue {
+    fn acknowledge(&mut self, records: u64) {
+        self.acknowledged += records;
+        while self.batch_ends.front().is_some_and(|end| *end <= self.acknowledged) {
+            self.batch_ends.pop_front();
+            self.acknowledged_batches += 1;
+        }
+    }
 }
 
 #[derive(Default)]
@@ -89,7 +102,7 @@ fn write_until_closed(broker: &Broker, mut connection: Connection, shared: &Shar
         let outcome = write(broker, &mut connection, &records);
         let mut queue = shared.lock();
         match outcome {
-            Ok(()) => queue.acknowledged += take as u64,
+            Ok(()) => queue.acknowledge(take as u64),
             Err(error) => queue.failure = Some(error),
         }
         let failed = queue.failure.is_some();
@@ -128,7 +141,8 @@ impl Publisher for EmbeddedPublisher {
         self.partition_count
     }
 
-    fn publish(&mut self, records: Vec<OutRecord>) -> Result<()> {
+    /// Blocks while the bounded queue is full.
+    fn publish(&mut self, records: Vec<OutRecord>) -> Result<Published> {
         let mut queue = self.shared.lock();
         for record in records {
             if record.topic == Topic::Changelog {
@@ -145,9 +159,20 @@ impl Publisher for EmbeddedPublisher {
             queue.accepted += 1;
             queue.records.push_back(record);
         }
+        let end = queue.accepted;
+        queue.batch_ends.push_back(end);
         drop(queue);
         self.shared.changed.notify_all();
-        Ok(())
+        Ok(Published::Taken)
+    }
+
+    /// A disk that is full ends the process: the log itself is on it.
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    fn acknowledged_batches(&self) -> u64 {
+        self.shared.lock().acknowledged_batches
     }
 
     fn acknowledged_records(&self) -> u64 {

@@ -311,6 +311,10 @@ impl Log for EmbeddedSession {
         Ok(self.broker.end_offset(Topic::Trades, partition))
     }
 
+    fn keep_alive(&mut self) -> Result<Option<Vec<i32>>> {
+        self.check_alive().map(|()| None)
+    }
+
     fn close(&mut self) {
         self.closed = true;
     }

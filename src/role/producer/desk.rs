@@ -11,16 +11,19 @@ use super::{DeskRun, feed_name};
 use crate::codec::avro::Avro;
 use crate::config::RepeatedFrames;
 use crate::engine::{Intake, IntakeConfig, IntakeOutput, Numbered, Rejection};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::Readiness;
 use crate::model::feed_event::FEED_EVENT_HEADER;
-use crate::model::{Arrival, FeedEvent, Trade, partition_for_key};
-use crate::port::{Clock, OutRecord, Publisher, Topic};
+use crate::model::{Arrival, FeedEvent, FeedEventKind, Trade, partition_for_key};
+use crate::port::{Clock, OutRecord, Published, Publisher, Topic};
 use crate::telemetry::feed;
 use crate::websocket::{Happening, Signal};
 
 /// Signals that are published together; more would only add delay.
 const BATCH_SIGNALS: usize = 256;
+
+/// Records of feed events held while there is no room: hours of a connection that comes and goes.
+const HELD_RECORDS: usize = 65_536;
 
 /// See the module.
 pub(super) struct Desk {
@@ -31,6 +34,10 @@ pub(super) struct Desk {
     future_bound_ms: i64,
     flush_within: Duration,
     output: IntakeOutput,
+    /// Events that wait for room; the trades between them are given up.
+    held: Vec<OutRecord>,
+    /// There is no room, so trades are given up.
+    overflowing: bool,
     progress: Option<Progress>,
     readiness: Readiness,
 }
@@ -41,6 +48,10 @@ struct Slot {
     intake: Option<Intake>,
     /// Why the connection is not up; `None`: it is.
     down: Option<String>,
+    /// Feed time up to which everything was taken, ms.
+    kept_to_ms: Option<i64>,
+    /// Trades given up since then for want of room.
+    lost_trades: i64,
 }
 
 impl Desk {
@@ -49,6 +60,8 @@ impl Desk {
             feed: feed_name(run.config, slot),
             intake: None,
             down: Some("connecting".into()),
+            kept_to_ms: None,
+            lost_trades: 0,
         };
         Self {
             slots: (0..run.slots).map(slot).collect(),
@@ -59,6 +72,8 @@ impl Desk {
             future_bound_ms: run.config.stream.future_bound_ms,
             flush_within: Duration::from_millis(run.config.stream.drain_deadline_ms),
             output: IntakeOutput::default(),
+            held: Vec::new(),
+            overflowing: false,
             readiness: run.readiness,
         }
     }
@@ -78,6 +93,9 @@ impl Desk {
                 }
             }
             self.publish(signals.len(), publisher)?;
+        }
+        if self.overflowing && publisher.has_room() {
+            self.publish(0, publisher)?;
         }
         publisher.flush(self.flush_within)?;
         if let Some(progress) = &mut self.progress {
@@ -125,6 +143,8 @@ impl Desk {
     }
 
     fn release(&mut self, slot: usize, arrival: Arrival, detail: &str) {
+        // A connection tells its own loss before it goes.
+        self.tell_loss(slot, arrival);
         if let Some(mut intake) = self.slots[slot].intake.take() {
             intake.released(arrival, detail, &mut self.output);
         }
@@ -148,33 +168,121 @@ impl Desk {
     }
 
     fn publish(&mut self, queued: usize, publisher: &mut dyn Publisher) -> Result<()> {
+        if self.overflowing && publisher.has_room() {
+            self.end_overflow();
+        }
         let partitions = publisher.partition_count();
-        let mut records = Vec::with_capacity(self.output.records.len());
-        for record in self.output.records.drain(..) {
+        let published = if self.overflowing {
+            self.give_up(partitions)?;
+            0
+        } else {
+            let records = self.records(partitions)?;
+            let count = records.len();
+            match publisher.publish(records)? {
+                Published::Taken => {
+                    self.kept();
+                    count
+                }
+                Published::NoRoom(_) => {
+                    self.overflowing = true;
+                    feed::overflow_began();
+                    self.give_up(partitions)?;
+                    0
+                }
+            }
+        };
+        self.tell_counts(published, queued, publisher.acknowledged_records());
+        self.output.clear();
+        Ok(())
+    }
+
+    /// What was held, then the output, encoded; both stay until they were taken.
+    fn records(&self, partitions: u32) -> Result<Vec<OutRecord>> {
+        let mut records = self.held.clone();
+        records.reserve(self.output.records.len());
+        for record in &self.output.records {
             match record {
                 Numbered::Trade(trade) => {
-                    records.push(trade_record(&self.avro, &trade, partitions)?);
+                    records.push(trade_record(&self.avro, trade, partitions)?);
                 }
                 Numbered::Event(event) => {
-                    event_records(&self.avro, &event, partitions, &mut records)?;
+                    event_records(&self.avro, event, partitions, &mut records)?;
                 }
             }
         }
-        records.extend(self.output.rejections.drain(..).map(rejection_record));
-        let published = records.len();
-        publisher.publish(records)?;
+        records.extend(self.output.rejections.iter().map(rejection_record));
+        Ok(records)
+    }
+
+    fn kept(&mut self) {
+        self.held.clear();
+        for slot in &mut self.slots {
+            let confirmed_ms = slot.intake.as_ref().and_then(Intake::confirmed_feed_time_ms);
+            slot.kept_to_ms = confirmed_ms.or(slot.kept_to_ms);
+        }
+    }
+
+    /// Gives the output's trades up, and holds the events that must not be missed: who is
+    /// connected, who owns what, what was lost.
+    fn give_up(&mut self, partitions: u32) -> Result<()> {
+        let mut lost = 0;
+        for record in &self.output.records {
+            match record {
+                Numbered::Trade(trade) => {
+                    lost += 1;
+                    let slot = self.slots.iter_mut().find(|slot| slot.feed == trade.feed);
+                    slot.expect("a trade is of one of the slots").lost_trades += 1;
+                }
+                Numbered::Event(event) if event.kind == FeedEventKind::Heartbeat => {}
+                Numbered::Event(event) => {
+                    event_records(&self.avro, event, partitions, &mut self.held)?;
+                }
+            }
+        }
+        feed::overflowed(lost);
+        if self.held.len() > HELD_RECORDS {
+            let held = self.held.len();
+            return Err(Error::Unavailable(format!(
+                "no room in the spool, and {held} feed events wait: make room on the disk of \
+                 producer.spool_dir, or bring the log back"
+            )));
+        }
+        Ok(())
+    }
+
+    /// There is room again: every connection tells what it lost.
+    fn end_overflow(&mut self) {
+        self.overflowing = false;
+        let arrival =
+            Arrival { at_us: self.clock.now_us(), monotonic_us: self.clock.monotonic_us() };
+        let lost = self.slots.iter().map(|slot| slot.lost_trades).sum();
+        for slot in 0..self.slots.len() {
+            self.tell_loss(slot, arrival);
+        }
+        feed::overflow_ended(lost);
+    }
+
+    fn tell_loss(&mut self, slot: usize, arrival: Arrival) {
+        let Slot { intake: Some(intake), kept_to_ms, lost_trades, .. } = &mut self.slots[slot]
+        else {
+            return;
+        };
+        if *lost_trades > 0 {
+            intake.overflow(arrival, *kept_to_ms, *lost_trades, &mut self.output);
+            *lost_trades = 0;
+        }
+    }
+
+    fn tell_counts(&mut self, published: usize, queued: usize, acknowledged: u64) {
         let counts = self.output.counts.named();
         for (kind, count) in counts {
             feed::intake(kind, count);
         }
-        self.output.clear();
-        let acknowledged = publisher.acknowledged_records();
         feed::published(published, acknowledged, queued);
         if let Some(progress) = &mut self.progress {
             progress.add(&counts);
             progress.report(self.clock.monotonic_us(), queued, acknowledged);
         }
-        Ok(())
     }
 }
 
@@ -212,23 +320,23 @@ fn event_records(
     Ok(())
 }
 
-fn rejection_record(rejection: Rejection) -> OutRecord {
+fn rejection_record(rejection: &Rejection) -> OutRecord {
     let Rejection { reason, connection, feed: name, frame, received_at_us, raw, problem } =
         rejection;
-    feed::rejected(reason, connection, frame, &problem);
-    let text = |value: i64| value.to_string().into_bytes();
+    feed::rejected(*reason, *connection, *frame, problem);
+    let text = |value: &i64| value.to_string().into_bytes();
     OutRecord {
         topic: Topic::Rejected,
         partition: None,
         key: None,
-        value: Some(raw.into_bytes()),
+        value: Some(raw.clone().into_bytes()),
         headers: vec![
             ("reason", reason.as_str().into()),
-            ("feed", name.into_bytes()),
+            ("feed", name.clone().into_bytes()),
             ("connection", text(connection)),
             ("frame", text(frame)),
             ("received_at_us", text(received_at_us)),
-            ("problem", problem.into_bytes()),
+            ("problem", problem.clone().into_bytes()),
         ],
     }
 }

@@ -1,0 +1,313 @@
+//! The producer's write-ahead spool: what was numbered at the socket is on disk before it is sent,
+//! in one FIFO, so a log that is away for minutes is only a longer queue.
+//!
+//! It is a row of segments, each a SQLite file that is written once and deleted as a whole when all
+//! of it was acknowledged: freeing room then needs no room, which a full disk does not have. An
+//! append survives kill -9 of the process at once; the disk is synchronised every
+//! `producer.spool_sync_ms`, so a power cut costs at most that. Where the log stands is written in
+//! place with each synchronisation; what is sent again after a crash is a repeat by its seq.
+
+mod progress;
+mod segment;
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::port::OutRecord;
+use crate::telemetry::feed as events;
+
+use progress::{Progress, ProgressFile};
+use segment::{Reader, Segment, Written};
+
+/// A segment is followed by the next when it holds so much: small enough to free room soon.
+const SEGMENT_BYTES: u64 = 8 << 20;
+/// Room is offered again when so many hundredths of what filled the disk are left in use: one
+/// overflow is then one event, not thousands.
+const ROOM_AGAIN_PERCENT: u64 = 90;
+
+/// What a spool is made for.
+#[derive(Debug, Clone)]
+pub struct SpoolOptions {
+    pub directory: PathBuf,
+    /// Most bytes of records on disk; the disk itself may set a lower bound.
+    pub max_bytes: u64,
+    /// Appended records reach the disk's platter after at most so long.
+    pub sync_every: Duration,
+}
+
+/// One append as read back.
+#[derive(Debug)]
+pub struct Batch {
+    /// Ascends by one with every append, over restarts too.
+    pub id: i64,
+    pub records: Vec<OutRecord>,
+}
+
+/// Cloning shares the spool: one side appends, the other reads and acknowledges.
+#[derive(Debug, Clone)]
+pub struct Spool {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: SpoolOptions,
+    state: Mutex<State>,
+    /// Signalled by appends and by the end.
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Ascending; the last one is written.
+    segments: VecDeque<Segment>,
+    next_id: i64,
+    progress: Progress,
+    file: ProgressFile,
+    /// Bytes in use when an append found no room.
+    full_at_bytes: Option<u64>,
+    closed: bool,
+}
+
+impl Spool {
+    /// Opens what an earlier run left, or a new one.
+    ///
+    /// # Errors
+    /// `Config` when the directory cannot be written or is held by another producer.
+    pub fn open(options: SpoolOptions) -> Result<Self> {
+        std::fs::create_dir_all(&options.directory)
+            .map_err(|error| refuse(&options.directory, &error.to_string()))?;
+        let file = ProgressFile::open(&options.directory)?;
+        let progress = file.read()?;
+        let mut segments = segment::found_in(&options.directory)?;
+        let newest = segments.back().map_or(0, Segment::last_id);
+        let next_id = newest.max(progress.acknowledged_id) + 1;
+        segments.push_back(Segment::create(&options.directory, next_id)?);
+        let state = State { segments, next_id, progress, file, full_at_bytes: None, closed: false };
+        let shared = Shared { options, state: Mutex::new(state), changed: Condvar::new() };
+        let spool = Self { shared: Arc::new(shared) };
+        spool.start_syncing()?;
+        Ok(spool)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Partitions of the trades topic as of the last run; `None` for a new spool.
+    pub fn partition_count(&self) -> Option<u32> {
+        u32::try_from(self.lock().progress.partition_count).ok().filter(|count| *count > 0)
+    }
+
+    /// Notes the partitions that records are made for.
+    ///
+    /// # Errors
+    /// `Config` when records for another count wait to be sent.
+    pub fn pin_partition_count(&self, count: u32) -> Result<()> {
+        let mut state = self.lock();
+        let known = state.progress.partition_count;
+        let waiting = state.next_id - 1 - state.progress.acknowledged_id;
+        if known != 0 && known != i64::from(count) && waiting > 0 {
+            return Err(Error::Config(format!(
+                "the spool in {} holds records for {known} partitions, and the trades topic has \
+                 {count}: their keys would change places; delete the spool to give them up",
+                self.shared.options.directory.display()
+            )));
+        }
+        state.progress.partition_count = i64::from(count);
+        let progress = state.progress;
+        state.file.write(progress)
+    }
+
+    /// Whether an append is likely to find room.
+    pub fn has_room(&self) -> bool {
+        let mut state = self.lock();
+        let used = state.used_bytes();
+        if state.full_at_bytes.is_some_and(|full| used * 100 > full * ROOM_AGAIN_PERCENT) {
+            return false;
+        }
+        state.full_at_bytes = None;
+        used < self.shared.options.max_bytes
+    }
+
+    /// Writes the records as one batch, whole or not at all; false: there is no room.
+    ///
+    /// # Errors
+    /// `Unavailable` when the disk fails in another way.
+    pub fn append(&self, records: &[OutRecord]) -> Result<bool> {
+        if records.is_empty() {
+            return Ok(true);
+        }
+        if !self.has_room() {
+            return Ok(false);
+        }
+        let mut bytes = Vec::with_capacity(records.len() * 128);
+        records.iter().for_each(|record| segment::encode(&mut bytes, record));
+        let mut state = self.lock();
+        let id = state.next_id;
+        match state.write(&self.shared.options.directory, id, &bytes)? {
+            Written::Whole => {
+                state.next_id += 1;
+                drop(state);
+                self.shared.changed.notify_all();
+                Ok(true)
+            }
+            Written::NoRoom => {
+                state.full_at_bytes = Some(state.used_bytes());
+                Ok(false)
+            }
+        }
+    }
+
+    /// A reader that begins with the oldest batch that is not acknowledged.
+    pub fn reader(&self) -> SpoolReader {
+        let next_id = self.lock().progress.acknowledged_id + 1;
+        SpoolReader { spool: self.clone(), next_id, open: None }
+    }
+
+    /// Every batch up to `id` has arrived; segments that hold nothing else are deleted.
+    pub fn acknowledge(&self, id: i64) {
+        let mut state = self.lock();
+        if id <= state.progress.acknowledged_id {
+            return;
+        }
+        state.progress.acknowledged_id = id;
+        while state.segments.len() > 1 && state.segments[0].last_id() <= id {
+            if let Some(consumed) = state.segments.pop_front() {
+                consumed.delete();
+            }
+        }
+        drop(state);
+        self.shared.changed.notify_all();
+    }
+
+    /// Batches acknowledged since the spool was made.
+    pub fn acknowledged_batches(&self) -> u64 {
+        u64::try_from(self.lock().progress.acknowledged_id).unwrap_or(0)
+    }
+
+    /// Batches that were not acknowledged yet, and bytes on disk.
+    pub fn backlog(&self) -> (i64, u64) {
+        let state = self.lock();
+        (state.next_id - 1 - state.progress.acknowledged_id, state.used_bytes())
+    }
+
+    /// Waits until all is acknowledged, at most `within`; false: something is left.
+    pub fn await_empty(&self, within: Duration) -> bool {
+        let waiting = |state: &mut State| state.progress.acknowledged_id < state.next_id - 1;
+        let waited = self.shared.changed.wait_timeout_while(self.lock(), within, waiting);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
+    /// Nothing is appended any more; readers stop waiting.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        if let Err(error) = state.sync() {
+            events::spool_not_synced(&error);
+        }
+        drop(state);
+        self.shared.changed.notify_all();
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    fn start_syncing(&self) -> Result<()> {
+        let spool = self.clone();
+        let sync = move || {
+            while !spool.is_closed() {
+                std::thread::sleep(spool.shared.options.sync_every);
+                let synced = spool.lock().sync();
+                if let Err(error) = synced {
+                    events::spool_not_synced(&error);
+                }
+                let (batches, bytes) = spool.backlog();
+                events::spool(batches, bytes, spool.shared.options.max_bytes);
+            }
+        };
+        // Detached: it ends with the spool, and the process does not wait for it.
+        std::thread::Builder::new()
+            .name("spool-sync".into())
+            .spawn(sync)
+            .map(drop)
+            .map_err(|error| Error::Unavailable(format!("no thread for the spool: {error}")))
+    }
+}
+
+impl State {
+    fn used_bytes(&self) -> u64 {
+        self.segments.iter().map(Segment::bytes).sum()
+    }
+
+    fn write(&mut self, directory: &Path, id: i64, bytes: &[u8]) -> Result<Written> {
+        let is_full = self.segments.back().is_none_or(|segment| segment.bytes() >= SEGMENT_BYTES);
+        if is_full {
+            if let Some(segment) = self.segments.back_mut() {
+                segment.finish()?;
+            }
+            match Segment::create(directory, id) {
+                Ok(segment) => self.segments.push_back(segment),
+                Err(_) => return Ok(Written::NoRoom),
+            }
+        }
+        match self.segments.back_mut() {
+            Some(segment) => segment.append(id, bytes),
+            None => Ok(Written::NoRoom),
+        }
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        if let Some(segment) = self.segments.back_mut() {
+            segment.sync()?;
+        }
+        self.file.write(self.progress)
+    }
+}
+
+/// Reads in order of appending.
+#[derive(Debug)]
+pub struct SpoolReader {
+    spool: Spool,
+    next_id: i64,
+    open: Option<Reader>,
+}
+
+impl SpoolReader {
+    /// The next batch; `None` when there is none within the wait.
+    ///
+    /// # Errors
+    /// `Config` when a segment cannot be read: it was damaged from outside.
+    pub fn next(&mut self, wait: Duration) -> Result<Option<Batch>> {
+        let nothing_new = |state: &mut State| state.next_id <= self.next_id && !state.closed;
+        let waited =
+            self.spool.shared.changed.wait_timeout_while(self.spool.lock(), wait, nothing_new);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if state.next_id <= self.next_id {
+            return Ok(None);
+        }
+        let holder = state.segments.iter().find(|segment| segment.last_id() >= self.next_id);
+        let path = holder.map(|segment| segment.path().to_owned());
+        drop(state);
+        let Some(path) = path else { return Ok(None) };
+        if self.open.as_ref().is_none_or(|open| open.path() != path) {
+            self.open = Some(Reader::open(&path)?);
+        }
+        let Some(open) = &mut self.open else { return Ok(None) };
+        let batch = open.next(self.next_id)?;
+        self.next_id = batch.as_ref().map_or(self.next_id, |batch| batch.id + 1);
+        Ok(batch)
+    }
+}
+
+fn refuse(directory: &Path, problem: &str) -> Error {
+    let shown = directory.display();
+    Error::Config(format!("spool {shown}: {problem}; set producer.spool_dir to a writable one"))
+}
+
+#[cfg(test)]
+mod tests;
