@@ -22,8 +22,10 @@ use crate::telemetry::feed as events;
 use progress::{Progress, ProgressFile};
 use segment::{Reader, Segment, Written};
 
-/// A segment is followed by the next when it holds so much: small enough to free room soon.
+/// A segment is followed by the next when it holds so much: small enough to free room soon. A small
+/// spool has smaller ones.
 const SEGMENT_BYTES: u64 = 8 << 20;
+const SEGMENTS_LEAST: u64 = 16;
 /// Room is offered again when so many hundredths of what filled the disk are left in use: one
 /// overflow is then one event, not thousands.
 const ROOM_AGAIN_PERCENT: u64 = 90;
@@ -69,7 +71,9 @@ struct State {
     file: ProgressFile,
     /// Bytes in use when an append found no room.
     full_at_bytes: Option<u64>,
+    segment_bytes: u64,
     closed: bool,
+    abandoned: bool,
 }
 
 impl Spool {
@@ -86,7 +90,16 @@ impl Spool {
         let newest = segments.back().map_or(0, Segment::last_id);
         let next_id = newest.max(progress.acknowledged_id) + 1;
         segments.push_back(Segment::create(&options.directory, next_id)?);
-        let state = State { segments, next_id, progress, file, full_at_bytes: None, closed: false };
+        let state = State {
+            segments,
+            next_id,
+            progress,
+            file,
+            full_at_bytes: None,
+            segment_bytes: SEGMENT_BYTES.min(options.max_bytes / SEGMENTS_LEAST),
+            closed: false,
+            abandoned: false,
+        };
         let shared = Shared { options, state: Mutex::new(state), changed: Condvar::new() };
         let spool = Self { shared: Arc::new(shared) };
         spool.start_syncing()?;
@@ -175,11 +188,7 @@ impl Spool {
             return;
         }
         state.progress.acknowledged_id = id;
-        while state.segments.len() > 1 && state.segments[0].last_id() <= id {
-            if let Some(consumed) = state.segments.pop_front() {
-                consumed.delete();
-            }
-        }
+        state.delete_consumed();
         drop(state);
         self.shared.changed.notify_all();
     }
@@ -211,6 +220,15 @@ impl Spool {
         }
         drop(state);
         self.shared.changed.notify_all();
+    }
+
+    /// What is left is for the next run: whoever sends shall stop.
+    pub fn abandon(&self) {
+        self.lock().abandoned = true;
+    }
+
+    pub fn is_abandoned(&self) -> bool {
+        self.lock().abandoned
     }
 
     pub fn is_closed(&self) -> bool {
@@ -245,8 +263,8 @@ impl State {
     }
 
     fn write(&mut self, directory: &Path, id: i64, bytes: &[u8]) -> Result<Written> {
-        let is_full = self.segments.back().is_none_or(|segment| segment.bytes() >= SEGMENT_BYTES);
-        if is_full {
+        let enough = self.segment_bytes;
+        if self.segments.back().is_none_or(|segment| segment.bytes() >= enough) {
             if let Some(segment) = self.segments.back_mut() {
                 segment.finish()?;
             }
@@ -258,6 +276,22 @@ impl State {
         match self.segments.back_mut() {
             Some(segment) => segment.append(id, bytes),
             None => Ok(Written::NoRoom),
+        }
+    }
+
+    /// The newest one too, when it has had enough: on a full disk it may be the only one.
+    fn delete_consumed(&mut self) {
+        let id = self.progress.acknowledged_id;
+        while let Some(oldest) = self.segments.front() {
+            let is_written = self.segments.len() == 1
+                && oldest.bytes() < self.segment_bytes
+                && self.full_at_bytes.is_none();
+            if oldest.last_id() > id || is_written {
+                return;
+            }
+            if let Some(consumed) = self.segments.pop_front() {
+                consumed.delete();
+            }
         }
     }
 

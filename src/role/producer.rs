@@ -24,7 +24,7 @@ use crate::registry;
 use crate::runtime::{BackoffBounds, Shutdown, SystemClock};
 use crate::websocket::{Client, ClientOptions, ConnectionIds, Signal};
 use desk::Desk;
-use forwarder::SpooledPublisher;
+pub use forwarder::{Connect, SpooledPublisher};
 pub use plan::{FeedPlan, plan_feed};
 
 /// The line of every few seconds.

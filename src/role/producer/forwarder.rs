@@ -110,6 +110,7 @@ impl Publisher for SpooledPublisher {
                 let _ = thread.join();
             }
         } else {
+            self.spool.abandon();
             events::spool_kept(self.spool.backlog().0);
         }
         self.check()
@@ -150,6 +151,9 @@ impl Forwarder {
                 Err(away @ Error::Unavailable(_)) => events::log_away(&away),
                 done_or_final => return done_or_final,
             }
+            if self.spool.is_abandoned() {
+                return Ok(());
+            }
             std::thread::sleep(backoff.next_wait(Pace::Ordinary, &mut rand::rng()));
         }
     }
@@ -173,7 +177,8 @@ impl Forwarder {
                 waiting = reader.next(ASK_EVERY)?;
             }
             let Some(Batch { id, records }) = waiting.take() else {
-                if sent.is_empty() && self.spool.is_closed() {
+                let is_done = sent.is_empty() && self.spool.is_closed();
+                if is_done || self.spool.is_abandoned() {
                     return Ok(());
                 }
                 // Nothing to send: still the moment to learn of a delivery that failed.
