@@ -100,6 +100,15 @@ impl Policy {
         }
     }
 
+    /// The word of the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sip => "sip",
+            Self::Conservative => "conservative",
+            Self::All => "all",
+        }
+    }
+
     /// The default of a class: the tape's rules where there is a tape.
     pub fn for_class(class: SymbolClass) -> Self {
         if class == SymbolClass::UsStock { Self::Sip } else { Self::All }
@@ -136,6 +145,7 @@ impl Row {
 #[derive(Debug, Clone)]
 pub struct ConditionTable {
     rows: [Option<Row>; CODES],
+    names: [Option<String>; CODES],
     version: i32,
 }
 
@@ -150,7 +160,7 @@ impl ConditionTable {
 
     /// Parses the CSV form; comment lines begin with `#`, one of them is `# version,N`.
     pub fn parse(text: &str) -> Result<Self> {
-        let mut table = Self { rows: [None; CODES], version: 0 };
+        let mut table = Self { rows: [None; CODES], names: [const { None }; CODES], version: 0 };
         for (index, line) in text.lines().enumerate() {
             let problem =
                 || Error::Config(format!("sale conditions, line {}: '{line}'", index + 1));
@@ -158,6 +168,7 @@ impl ConditionTable {
                 table.version = version.trim().parse().map_err(|_| problem())?;
             } else if !line.starts_with('#') && !line.starts_with("code,") && !line.is_empty() {
                 let (code, row) = parse_row(line).ok_or_else(problem)?;
+                *table.names.get_mut(code).ok_or_else(problem)? = name_in(line);
                 *table.rows.get_mut(code).ok_or_else(problem)? = Some(row);
             }
         }
@@ -167,6 +178,11 @@ impl ConditionTable {
     /// Written on every bar.
     pub fn version(&self) -> i32 {
         self.version
+    }
+
+    /// What a code stands for; `None` when the table has no row for it.
+    pub fn name(&self, code: &str) -> Option<&str> {
+        self.names.get(code.trim().parse::<usize>().ok()?)?.as_deref()
     }
 
     /// What a trade with these codes may update. `session` is that of its own New York time.
@@ -212,6 +228,10 @@ fn last_of(cell: Cell, session: Session) -> Last {
         Cell::Outside if session != Session::Regular => Last::Yes,
         Cell::Outside | Cell::No | Cell::Unknown => Last::No,
     }
+}
+
+fn name_in(line: &str) -> Option<String> {
+    line.split(',').nth(1).map(str::to_owned)
 }
 
 fn parse_row(line: &str) -> Option<(usize, Row)> {

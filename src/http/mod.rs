@@ -5,6 +5,7 @@
 
 pub mod api;
 mod assets;
+mod explanation;
 mod feed_board;
 pub mod health;
 pub mod live_hub;
@@ -18,6 +19,7 @@ mod stream_page;
 pub use api::{ApiContext, dashboard_router};
 pub use health::{Readiness, health_router, serve_health};
 pub use live_hub::LiveHub;
+pub use explanation::ExplanationRow;
 pub use rows::{BarRow, TradeRow};
 pub use server::Server;
 pub use state::{BarCounts, Counts, FeedView, PartitionView, Rates, StateView};
