@@ -8,6 +8,7 @@ mod assets;
 mod explanation;
 mod feed_board;
 pub mod health;
+mod history;
 pub mod live_hub;
 mod problem;
 mod rows;
