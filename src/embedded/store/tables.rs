@@ -142,7 +142,8 @@ fn create_revisions() -> String {
     )
 }
 
-/// Writes a bar; a row with a lower write timestamp never replaces one with a higher.
+/// Writes a bar; a row with a lower write timestamp never replaces one with a higher. Of two equal
+/// ones a removal wins, as in Cassandra.
 pub fn insert_bar(interval: Interval) -> String {
     let columns = gold_columns();
     let markers = vec!["?"; columns.len() + 2].join(",");
@@ -151,7 +152,7 @@ pub fn insert_bar(interval: Interval) -> String {
     let (table, updates) = (gold_table(interval), updates.join(", "));
     format!(
         "INSERT INTO {table} VALUES ({markers}) ON CONFLICT DO UPDATE SET {updates} \
-         WHERE excluded.write_us >= write_us"
+         WHERE excluded.write_us >= write_us + (state = '{REMOVED}')"
     )
 }
 
