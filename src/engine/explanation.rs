@@ -9,9 +9,9 @@ mod wording;
 use rustc_hash::FxHashMap;
 
 use crate::model::{
-    Accumulator, Agreement, Bar, BarRevision, BarState, ConditionMeaning, Difference, Disposition, Diverted,
-    ExclusionReason, ExplainedTrade, Explanation, FeedGap, GapInside, Interval, Judged, Listed, PricePoint,
-    PriceSetter, StoredEvent, Window,
+    Accumulator, Agreement, Bar, BarRevision, BarState, ConditionMeaning, Difference, Disposition,
+    Diverted, ExclusionReason, ExplainedTrade, Explanation, FeedGap, GapInside, Interval, Judged,
+    Listed, PricePoint, PriceSetter, StoredEvent, Window,
 };
 
 use super::accumulator;
@@ -57,12 +57,12 @@ struct Reading<'a> {
 /// Answers from the evidence alone.
 pub fn explain(rules: &Rules, question: &Question, evidence: Evidence) -> Explanation {
     let class = rules.classes.class_of(&question.symbol);
-    let reading =
-        Reading { conditions: &rules.conditions, class, policy: rules.policy_for(class) };
+    let reading = Reading { conditions: &rules.conditions, class, policy: rules.policy_for(class) };
     let Evidence { bar, silver, diverted, gaps, events, revisions } = evidence;
     let takes_late = bar.as_ref().is_some_and(|bar| bar.late_included > 0);
-    let (merged, late): (Vec<Judged>, Vec<Judged>) =
-        silver.into_iter().partition(|judged| takes_late || judged.disposition == Disposition::Merged);
+    let (merged, late): (Vec<Judged>, Vec<Judged>) = silver
+        .into_iter()
+        .partition(|judged| takes_late || judged.disposition == Disposition::Merged);
     let tally = Tally::of(merged, rules, reading);
     let agreement = agreement(question, bar.as_ref(), &tally);
     let gaps: Vec<GapInside> = gaps.into_iter().map(|gap| inside(question.window, gap)).collect();

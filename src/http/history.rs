@@ -86,8 +86,7 @@ pub(super) async fn explain(
     let at = at.ok_or_else(|| Problem::bad_parameter("'at' is missing: which bar?"))?;
     let at_ms = instant_ms("at", at)?;
     let explainer = Arc::clone(&context.explainer);
-    let request =
-        ExplainRequest { symbol: symbol.clone(), interval, at_ms, list_limit: LISTED };
+    let request = ExplainRequest { symbol: symbol.clone(), interval, at_ms, list_limit: LISTED };
     let explanation = context.read(move |reader| explainer.explain(reader, &request)).await?;
     if explanation.bar.is_none() {
         context.require_known(symbol).await?;

@@ -18,9 +18,9 @@ mod stream;
 mod stream_page;
 
 pub use api::{ApiContext, dashboard_router};
+pub use explanation::ExplanationRow;
 pub use health::{Readiness, health_router, serve_health};
 pub use live_hub::LiveHub;
-pub use explanation::ExplanationRow;
 pub use rows::{BarRow, TradeRow};
 pub use server::Server;
 pub use state::{BarCounts, Counts, FeedView, PartitionView, Rates, StateView};

@@ -174,8 +174,7 @@ impl Shared {
     fn start_pages(&self, config: &Config, server: Server) -> Result<()> {
         let intervals = config.stream.parsed_intervals();
         let explainer = Arc::new(Explainer::new(config, self.clock.clone())?);
-        let context =
-            ApiContext::new(self.reader.clone(), explainer, self.hub.clone(), &intervals);
+        let context = ApiContext::new(self.reader.clone(), explainer, self.hub.clone(), &intervals);
         let router = dashboard_router(context, self.hub.readiness());
         let drained = self.drained.clone();
         self.runtime.spawn(server.serve(router, async move { drained.requested().await }));

@@ -101,8 +101,11 @@ fn the_four_are_named_with_the_right_that_they_had() {
     let low = it.prices[2].trade.as_ref().expect("stored");
     let names: Vec<_> = low.conditions.iter().filter_map(|one| one.name.as_deref()).collect();
     assert_eq!(names, ["Sold out of sequence", "Trade-through exempt (a flag)"]);
-    assert_eq!(low.why, "sets open and close only when no other trade may: code 30, sold out of \
-                         sequence");
+    assert_eq!(
+        low.why,
+        "sets open and close only when no other trade may: code 30, sold out of \
+                         sequence"
+    );
 }
 
 #[test]
@@ -169,8 +172,10 @@ fn what_was_changed_in_a_table_is_found_and_named() {
     let columns: Vec<&str> =
         it.agreement.differences().iter().map(|one| one.column.as_str()).collect();
     assert_eq!(columns, ["volume"]);
-    assert!(it.agreement_text.contains("does not follow from the stored trades: run `ticksmith \
-                                        audit --symbol AAPL --from 1700060400 --to 1700060700`"));
+    assert!(it.agreement_text.contains(
+        "does not follow from the stored trades: run `ticksmith \
+                                        audit --symbol AAPL --from 1700060400 --to 1700060700`"
+    ));
 
     let mut deleted = evidence(trades());
     deleted.silver.remove(0);
@@ -206,10 +211,7 @@ fn completeness_is_told_in_words() {
         "partial: the feed was away for 37.0 s of 300 s, and 113.0 s are not confirmed"
     );
     assert!(say(Some(1.0), 0, Verdict::Partial).contains("lost at least one record"));
-    assert_eq!(
-        say(Some(0.99), 0, Verdict::Unknown),
-        "unknown: 3.0 s of 300 s are not confirmed"
-    );
+    assert_eq!(say(Some(0.99), 0, Verdict::Unknown), "unknown: 3.0 s of 300 s are not confirmed");
     assert!(say(None, 0, Verdict::Unknown).contains("no subscription"));
     assert_eq!(
         say(Some(1.0), 0, Verdict::Complete),
@@ -250,7 +252,10 @@ fn without_a_bar_it_says_what_is_known() {
     let mut unwritten = evidence(vec![trade(1, 0, 10.0, 5.0, &["1"])]);
     unwritten.bar = None;
     let it = explain(&rules(), &question(), unwritten);
-    assert!(it.completeness_text.starts_with("stored of the window: 1 trade, but no bar"), "{it:?}");
+    assert!(
+        it.completeness_text.starts_with("stored of the window: 1 trade, but no bar"),
+        "{it:?}"
+    );
     assert_eq!(it.prices.len(), 4, "as the trades give them");
 }
 

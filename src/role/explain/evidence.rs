@@ -8,9 +8,7 @@ use crate::engine::Rules;
 use crate::engine::explanation::{self, Evidence, Question};
 use crate::error::{Error, Result};
 use crate::model::{Explanation, FeedEventKind, Judged, StoredEvent, Window};
-use crate::port::{
-    BarQuery, Clock, Explain, ExplainRequest, StoreReader, Tier, TradeQuery,
-};
+use crate::port::{BarQuery, Clock, Explain, ExplainRequest, StoreReader, Tier, TradeQuery};
 use crate::role::wiring;
 
 /// Trades of a window held at once: a day of the busiest fund, some hundreds of megabytes.

@@ -132,8 +132,7 @@ fn listed_lines(title: &str, listed: &Listed) -> String {
     if listed.trades.is_empty() {
         return String::new();
     }
-    const HEADER: [&str; 7] =
-        ["time", "price", "volume", "connection", "seq", "conditions", "why"];
+    const HEADER: [&str; 7] = ["time", "price", "volume", "connection", "seq", "conditions", "why"];
     const RIGHT: [bool; 7] = [false, true, true, true, true, false, false];
     let rows: Vec<Vec<String>> = listed.trades.iter().map(cells).collect();
     let count = plural((listed.trades.len() + listed.hidden) as i64, "trade");
