@@ -13,7 +13,9 @@ use ticksmith::model::{
     Amount, Bar, BarRevision, BarState, Disposition, FeedGap, GapCause, Interval, Judged, Origin,
     PricePoint, RejectReason, RevisionWhy, Session, StoredEvent, Tally, Trade, Verdict,
 };
-use ticksmith::port::{BarQuery, BeatReport, Live, PartitionReport, StoreReader, Tier, TradeQuery};
+use ticksmith::port::{
+    BarQuery, BeatReport, Clock, Live, PartitionReport, StoreReader, Tier, TradeQuery,
+};
 use ticksmith::role::explain::Explainer;
 use ticksmith::runtime::{Shutdown, SystemClock};
 
@@ -139,6 +141,19 @@ impl Drop for Running {
     }
 }
 
+/// The rows of the first minutes of 1970 are fresh.
+struct FirstDay;
+
+impl Clock for FirstDay {
+    fn now_us(&self) -> i64 {
+        86_400_000_000
+    }
+
+    fn monotonic_us(&self) -> i64 {
+        0
+    }
+}
+
 fn defaults() -> Config {
     Figment::from(Toml::string(DEFAULTS)).extract().expect("the defaults")
 }
@@ -163,7 +178,7 @@ fn start() -> Running {
     let gaps = vec![gap(290_000, Some(310_000)), gap(900_000, None)];
     let revisions = vec![BarRevision { bar: bars[1].clone(), why: RevisionWhy::FeedGap }];
     let reader = Arc::new(Memory { bars, trades, gaps, revisions });
-    let explainer = Explainer::new(&defaults(), Arc::new(SystemClock)).expect("an explainer");
+    let explainer = Explainer::new(&defaults(), Arc::new(FirstDay)).expect("an explainer");
     let intervals = [interval("5m"), interval("1h")];
     let context = ApiContext::new(reader, Arc::new(explainer), hub.clone(), &intervals);
     let router = dashboard_router(context, hub.readiness());

@@ -1,4 +1,5 @@
-//! Taking a bar apart needs the engine's rules, which a page does not know: a role lends them to it.
+//! Taking a bar apart needs the engine's rules, which a page does not know: a role lends them to
+//! it.
 
 use crate::error::Result;
 use crate::model::{Explanation, Interval};

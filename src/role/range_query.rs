@@ -1,5 +1,5 @@
-//! What the commands that read share: the range that is asked for, the store it is read from, and what
-//! to say about a symbol that nobody has heard of.
+//! What the commands that read share: the range that is asked for, the store it is read from, and
+//! what to say about a symbol that nobody has heard of.
 
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
