@@ -198,6 +198,13 @@ fn what_was_changed_in_a_table_is_found_and_named() {
 fn completeness_is_told_in_words() {
     let mut told = evidence(vec![trade(1, 0, 10.0, 5.0, &["1"])]);
     let bar = told.bar.as_mut().expect("a bar");
+    let mut open = bar.clone();
+    (open.state, open.coverage, open.gap_ms) = (BarState::Provisional, Some(0.5), 7_000);
+    open.verdict = Verdict::Partial;
+    assert_eq!(
+        wording::completeness(&open),
+        "partial so far: the feed was away for 7.0 s, and the window is open"
+    );
     let mut say = |coverage, gap_ms, verdict| {
         (bar.coverage, bar.gap_ms, bar.verdict) = (coverage, gap_ms, verdict);
         wording::completeness(bar)

@@ -1,7 +1,8 @@
 //! The sentences of an explanation.
 
 use crate::model::{
-    Agreement, Bar, Exclusion, GapInside, Judged, LateWindow, PricePoint, Session, Verdict,
+    Agreement, Bar, BarState, Exclusion, GapInside, Judged, LateWindow, PricePoint, Session,
+    Verdict,
 };
 
 use super::super::conditions::{Eligibility, Last, Policy};
@@ -44,6 +45,13 @@ pub(super) fn completeness(bar: &Bar) -> String {
     let up_ms = bar.coverage.map(|share| (share * length_ms as f64).round() as i64);
     let open_ms = up_ms.map_or(0, |up_ms| (length_ms - up_ms - bar.gap_ms).max(0));
     match bar.verdict {
+        _ if bar.state == BarState::Provisional && up_ms.is_some() => {
+            let so_far = match bar.gap_ms {
+                0 => "no gap".to_owned(),
+                gap_ms => format!("the feed was away for {}", seconds(gap_ms)),
+            };
+            format!("{} so far: {so_far}, and the window is open", bar.verdict.as_str())
+        }
         Verdict::Complete => format!("complete: the feed was confirmed for all of {length}"),
         Verdict::Partial if bar.gap_ms > 0 => {
             let away = format!("partial: the feed was away for {}", seconds(bar.gap_ms));

@@ -221,8 +221,9 @@ function tag(kind, value, text) {
 
 /** The panel takes the place of the last trades while it is open. */
 function markExplained(ts) {
+  body.classList.toggle('explaining', ts != null);
   body.dataset.explained = ts ?? '';
-  chart?.choose(ts);
+  chart.choose(ts);
 }
 
 function cell(label, value) {

@@ -7,9 +7,13 @@ const DOT_PX = 2.5;
 
 const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** "partial, 87.7 %, gap 37.0 s"; empty for a bar that is complete. */
+/** The window is still open: what is missing up to its end is the future. */
+const isQuiet = (bar) => bar.verdict === 'complete' || (bar.state === 'provisional' && bar.gap_ms === 0);
+
+/** "partial, 87.7 %, gap 37.0 s"; empty when there is nothing to say. */
 export function verdictText(bar) {
-  if (bar.verdict === 'complete') return '';
+  if (isQuiet(bar)) return '';
+  if (bar.state === 'provisional') return `gap ${(bar.gap_ms / 1000).toFixed(1)} s so far`;
   const parts = [bar.verdict];
   if (bar.coverage != null) parts.push(`${(bar.coverage * 100).toFixed(1)} %`);
   if (bar.gap_ms > 0) parts.push(`gap ${(bar.gap_ms / 1000).toFixed(1)} s`);
@@ -100,7 +104,7 @@ export class CompletenessLayer {
     const width = this.#chart.timeScale().options().barSpacing;
     const [warn, muted] = ['--warn', '--muted'].map(token);
     for (const bar of this.#bars) {
-      if (bar.verdict === 'complete') continue;
+      if (isQuiet(bar)) continue;
       const x = this.#middle(bar);
       if (x == null || x < -width || x > mediaSize.width + width) continue;
       const isPartial = bar.verdict === 'partial';
