@@ -20,23 +20,29 @@ fn is_regular(trade_time_ms: i64) -> bool {
     (open_ms..open_ms + 6 * HOUR + HOUR / 2).contains(&trade_time_ms)
 }
 
-fn codes() -> impl Strategy<Value = Vec<String>> {
+/// Of 100 trades 45 are odd lots and 20 have any codes; `regular` and `conditional` ones make up
+/// the rest. Without many regular ones whole hours have none that sets open and close by right.
+fn codes(regular: u32, conditional: u32) -> impl Strategy<Value = Vec<String>> {
     let list = |codes: &[&str]| Just(codes.iter().map(ToString::to_string).collect::<Vec<_>>());
     let any = prop::collection::vec(prop::sample::select(MATRIX), 1..3);
+    let any = any.prop_map(|rows| rows.iter().map(|row| row.code.to_owned()).collect());
     prop_oneof![
         30 => list(&["1", "12"]),
         15 => list(&["1", "8", "12"]),
-        20 => list(&["1"]),
-        10 => list(&[]),
-        5 => list(&["1", "24"]),
-        20 => any.prop_map(|rows| rows.iter().map(|row| row.code.to_owned()).collect()),
+        20 => any,
+        regular => prop_oneof![list(&["1"]), list(&[]), list(&["1", "24"])],
+        conditional => prop_oneof![list(&["1", "30"]), list(&["32"]), list(&["21"])],
     ]
 }
 
 /// From 04:00 to 20:00 New York; some trades are minutes late, a few beyond the allowed lateness.
 fn day() -> impl Strategy<Value = Vec<Print>> {
+    prop_oneof![day_of(34, 1), day_of(1, 34)]
+}
+
+fn day_of(regular: u32, conditional: u32) -> impl Strategy<Value = Vec<Print>> {
     let delay_ms = prop_oneof![8 => 0i64..1_500, 3 => 0i64..600_000, 1 => 0i64..3_000_000];
-    let print = (9_000u32..11_000, 0u32..1_000, delay_ms, codes());
+    let print = (9_000u32..11_000, 0u32..1_000, delay_ms, codes(regular, conditional));
     prop::collection::vec(print, 2..400).prop_map(|prints| {
         let step_ms = 16 * HOUR / prints.len() as i64;
         let opening_ms = time_ms("2024-03-11T08:00:00Z");
