@@ -234,7 +234,7 @@ impl Pipeline {
         events::assigned(assignment);
         self.parts.live.ready(false, "restoring state from the changelog");
         self.discard();
-        self.partitions.rebuild(assignment, self.log.as_mut())?;
+        self.partitions.rebuild(assignment, self.log.as_mut(), self.parts.clock.as_ref())?;
         if self.parts.schedule.until_end && self.ends.is_none() && !assignment.is_empty() {
             let ends = assignment.iter().map(|one| Ok((*one, self.log.end_offset(*one)?)));
             self.ends = Some(ends.collect::<Result<_>>()?);
@@ -446,7 +446,7 @@ impl Pipeline {
     fn pause(&mut self, failures: u32) {
         let started_us = self.parts.clock.monotonic_us();
         while self.since_ms(started_us) < wait_ms(failures) && !self.gives_up() {
-            std::thread::sleep(Duration::from_millis(RETRY_STEP_MS));
+            self.parts.clock.sleep(Duration::from_millis(RETRY_STEP_MS));
         }
     }
 
@@ -461,7 +461,7 @@ impl Pipeline {
                 self.partitions.owe(&assignment);
                 return Err(Error::Restore("partitions moved while the store was away".into()));
             }
-            std::thread::sleep(Duration::from_millis(RETRY_STEP_MS));
+            self.parts.clock.sleep(Duration::from_millis(RETRY_STEP_MS));
         }
         Ok(())
     }

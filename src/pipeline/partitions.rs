@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::codec::avro::{Avro, Undecodable};
 use crate::engine::{Engine, Input, Rules};
 use crate::error::{Error, Result};
 use crate::model::{Disposition, Effects, Origin, RejectReason, StateRecord};
-use crate::port::{Log, RawRecord, Restored};
+use crate::port::{Clock, Log, RawRecord, Restored};
 use crate::telemetry::stream as events;
 
 use super::outbox::Outbox;
@@ -69,10 +70,15 @@ impl Partitions {
     }
 
     /// Makes the engines anew from the changelog and seeks to where each stands.
-    pub fn rebuild(&mut self, assignment: &[i32], log: &mut dyn Log) -> Result<()> {
+    pub fn rebuild(
+        &mut self,
+        assignment: &[i32],
+        log: &mut dyn Log,
+        clock: &dyn Clock,
+    ) -> Result<()> {
         self.owe(assignment);
         for partition in assignment {
-            let (engine, offset) = self.restore(*partition, log)?;
+            let (engine, offset) = self.restore(*partition, log, clock)?;
             events::restored(*partition, offset, engine.open_windows());
             log.seek(*partition, offset)?;
             self.engines.insert(*partition, engine);
@@ -81,11 +87,16 @@ impl Partitions {
         Ok(())
     }
 
-    fn restore(&self, partition: i32, log: &mut dyn Log) -> Result<(Engine, i64)> {
+    fn restore(
+        &self,
+        partition: i32,
+        log: &mut dyn Log,
+        clock: &dyn Clock,
+    ) -> Result<(Engine, i64)> {
         let mut last_problem = String::new();
         for attempt in 0..AGREEMENT_ATTEMPTS {
             if attempt > 0 {
-                std::thread::sleep(std::time::Duration::from_millis(AGREEMENT_PAUSE_MS));
+                clock.sleep(Duration::from_millis(AGREEMENT_PAUSE_MS));
             }
             let mut records = Vec::new();
             let avro = &self.avro;

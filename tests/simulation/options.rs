@@ -1,0 +1,174 @@
+//! What one seed plays with: sizes, times, and which faults there are, drawn so that some seeds
+//! have all of them and some hardly any (a fault that is always there hides what needs calm).
+
+use std::sync::{Arc, LazyLock};
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use ticksmith::engine::Rules;
+use ticksmith::model::Interval;
+use ticksmith::pipeline::Schedule;
+
+pub const MS: i64 = 1_000;
+pub const SECOND: i64 = 1_000_000;
+
+/// Rates are per opportunity, 0..=1; times in µs unless they say otherwise.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub partitions: u32,
+    /// Processes of the group that run at a time.
+    pub processes: usize,
+    /// How long the feed delivers.
+    pub feed_us: i64,
+    /// Symbols of the feed.
+    pub symbols: usize,
+    /// kill -9 at a port call, before or after its effect.
+    pub kill: f64,
+    /// SIGSTOP there, for up to `stop_longest_us`.
+    pub stop: f64,
+    pub stop_longest_us: i64,
+    /// SIGTERM to a process, and a new one later; per second.
+    pub restart: f64,
+    /// A member leaves or comes for no reason; per second.
+    pub rebalance: f64,
+    /// The broker refuses a step of a transaction.
+    pub abort: f64,
+    /// The broker commits, and the client never hears of it.
+    pub lost_answer: f64,
+    /// A new session cannot be opened.
+    pub unreachable: f64,
+    /// The store refuses a call; part of it may have been written.
+    pub store_refuses: f64,
+    /// The store goes away; per second.
+    pub store_outage: f64,
+    /// Longest time that a call of the store takes.
+    pub store_slowest_us: i64,
+    /// Markers of a decided transaction reach each log within this, in any order.
+    pub marker_slowest_us: i64,
+    pub session_timeout_us: i64,
+    pub transaction_timeout_us: i64,
+    pub rebalance_timeout_us: i64,
+    /// Faults of the feed.
+    pub feed: FeedOptions,
+    pub schedule: Schedule,
+    pub rules: Arc<Rules>,
+}
+
+/// Rates per step of the feed, about 300 ms.
+#[derive(Debug, Clone)]
+pub struct FeedOptions {
+    /// The producer tells of its connections; false: a foreign writer of bare trades.
+    pub has_events: bool,
+    pub disconnect: f64,
+    pub silence: f64,
+    pub kill: f64,
+    pub takeover: f64,
+    pub overflow: f64,
+    pub decode_loss: f64,
+    pub idle: f64,
+    /// Records are delivered once more.
+    pub repeat: f64,
+    pub clock_jump: f64,
+    /// Per trade: within the lateness, beyond it, and not to be believed.
+    pub behind: f64,
+    pub late: f64,
+    pub bad: f64,
+    /// Somebody else writes to the topic in transactions; some are aborted, some dangle.
+    pub foreign: f64,
+}
+
+struct Swarm(ChaCha8Rng);
+
+impl Swarm {
+    /// Off in `off` of all seeds, otherwise up to `most`, small rates as likely as large ones.
+    fn rate(&mut self, off: f64, most: f64) -> f64 {
+        if self.0.random_bool(off) { 0.0 } else { most * 10f64.powf(-self.0.random::<f64>()) }
+    }
+
+    fn between(&mut self, low: i64, high: i64) -> i64 {
+        self.0.random_range(low..=high)
+    }
+}
+
+impl Options {
+    pub fn of_seed(seed: u64) -> Self {
+        let mut swarm = Swarm(ChaCha8Rng::seed_from_u64(seed));
+        let stops_are_long = swarm.0.random_bool(0.7);
+        let store_is_slow = swarm.0.random_bool(0.3);
+        Self {
+            partitions: swarm.between(1, 4) as u32,
+            processes: swarm.between(1, 3) as usize,
+            feed_us: swarm.between(30, 150) * SECOND,
+            symbols: swarm.between(1, 6) as usize,
+            kill: swarm.rate(0.2, 0.01),
+            stop: swarm.rate(0.4, 0.005),
+            stop_longest_us: if stops_are_long { 25 * SECOND } else { 2 * SECOND },
+            restart: swarm.rate(0.5, 0.05),
+            rebalance: swarm.rate(0.3, 0.1),
+            abort: swarm.rate(0.3, 0.05),
+            lost_answer: swarm.rate(0.3, 0.2),
+            unreachable: swarm.rate(0.5, 0.3),
+            store_refuses: swarm.rate(0.3, 0.1),
+            store_outage: swarm.rate(0.5, 0.05),
+            store_slowest_us: if store_is_slow { 3 * SECOND } else { 20 * MS },
+            marker_slowest_us: swarm.between(1, 400) * MS,
+            session_timeout_us: swarm.between(3, 10) * SECOND,
+            transaction_timeout_us: swarm.between(2, 8) * SECOND,
+            rebalance_timeout_us: swarm.between(5, 15) * SECOND,
+            feed: swarm.feed(),
+            schedule: swarm.schedule(),
+            rules: Arc::clone(&RULES),
+        }
+    }
+}
+
+impl Swarm {
+    fn feed(&mut self) -> FeedOptions {
+        FeedOptions {
+            has_events: self.0.random_bool(0.85),
+            disconnect: self.rate(0.4, 0.02),
+            silence: self.rate(0.5, 0.02),
+            kill: self.rate(0.5, 0.02),
+            takeover: self.rate(0.5, 0.02),
+            overflow: self.rate(0.5, 0.02),
+            decode_loss: self.rate(0.5, 0.05),
+            idle: self.rate(0.5, 0.02),
+            repeat: self.rate(0.3, 0.1),
+            clock_jump: self.rate(0.5, 0.05),
+            behind: self.rate(0.2, 0.2),
+            late: self.rate(0.3, 0.1),
+            bad: self.rate(0.3, 0.1),
+            foreign: self.rate(0.6, 0.05),
+        }
+    }
+
+    fn schedule(&mut self) -> Schedule {
+        Schedule {
+            beat_ms: self.between(500, 4_000) as u64,
+            beat_records: self.between(5, 120) as usize,
+            beat_bytes: 1 << 20,
+            batch_ms: self.between(100, 600) as u64,
+            batch_records: self.between(3, 50) as usize,
+            provisional_every_ms: self.between(500, 5_000) as u64,
+            provisional_max_lag_ms: 60_000,
+            drain_deadline_ms: 60_000,
+            silver_topic: true,
+            provisional_to_topic: self.0.random_bool(0.2),
+            exactly_once: true,
+            until_end: false,
+            drain: false,
+        }
+    }
+}
+
+/// Short windows, so that minutes see closings, corrections, evictions and forgotten marks.
+static RULES: LazyLock<Arc<Rules>> = LazyLock::new(|| {
+    let intervals = ["5s", "20s"].map(|text| Interval::parse(text).expect("an interval"));
+    let rules = Rules::with_intervals(intervals.to_vec()).expect("they fit each other");
+    Arc::new(Rules {
+        out_of_orderness_ms: 1_000,
+        allowed_lateness_ms: 8_000,
+        mark_horizon_ms: 45_000,
+        ..rules
+    })
+});

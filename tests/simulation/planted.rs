@@ -1,0 +1,242 @@
+//! Known bugs, planted between the pipeline and its ports: a simulation that does not find them
+//! would not find unknown ones either.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rand::RngExt;
+use ticksmith::error::{Error, Result};
+use ticksmith::model::{Effects, StateRecord};
+use ticksmith::port::log::OnState;
+use ticksmith::port::{
+    BarRemoval, Beat, Log, LogFactory, OutRecord, Polled, RawRecord, Restored, Store, Topic,
+};
+
+use crate::process::AVRO;
+use crate::world::Seat;
+
+/// What is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plant {
+    /// The store says that all is written while it is still on its way.
+    OffsetsBeforeTheStore,
+    /// A restored state has forgotten how far one connection was read.
+    LostMark,
+    /// A restore hands out an older value of a window.
+    StaleRestore,
+    /// Records of a beat become visible without its offsets.
+    HalfATransaction,
+    /// After an unknown outcome the same beat is committed once more.
+    BeatTwice,
+    /// The changelog is not told that a window is gone.
+    LostTombstone,
+    /// Two records of a partition change places.
+    WrongOrder,
+    /// The group takes offsets from a member of an old generation.
+    FencedCommitAccepted,
+}
+
+impl Plant {
+    pub const ALL: [Plant; 8] = [
+        Self::OffsetsBeforeTheStore,
+        Self::LostMark,
+        Self::StaleRestore,
+        Self::HalfATransaction,
+        Self::BeatTwice,
+        Self::LostTombstone,
+        Self::WrongOrder,
+        Self::FencedCommitAccepted,
+    ];
+}
+
+/// The ports of a process with the bug between.
+pub fn wrap(
+    plant: Plant,
+    seat: &Seat,
+    factory: Box<dyn LogFactory>,
+    store: Box<dyn Store>,
+) -> (Box<dyn LogFactory>, Box<dyn Store>) {
+    let factory = Box::new(WrongFactory { plant, seat: seat.clone(), inner: factory });
+    let store = match plant {
+        Plant::OffsetsBeforeTheStore => Box::new(HastyStore { inner: store, owes_flush: false }),
+        _ => store,
+    };
+    (factory, store)
+}
+
+/// Acknowledges a beat when the next one begins to be written.
+struct HastyStore {
+    inner: Box<dyn Store>,
+    owes_flush: bool,
+}
+
+impl Store for HastyStore {
+    fn write(&mut self, rows: &Effects) -> Result<()> {
+        if self.owes_flush {
+            self.inner.flush()?;
+            self.owes_flush = false;
+        }
+        self.inner.write(rows)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.owes_flush = true;
+        Ok(())
+    }
+
+    fn remove(&mut self, bars: &[BarRemoval]) -> Result<()> {
+        self.inner.remove(bars)
+    }
+}
+
+struct WrongFactory {
+    plant: Plant,
+    seat: Seat,
+    inner: Box<dyn LogFactory>,
+}
+
+impl LogFactory for WrongFactory {
+    fn open(&mut self) -> Result<Box<dyn Log>> {
+        let (plant, seat) = (self.plant, self.seat.clone());
+        Ok(Box::new(WrongLog { plant, seat, inner: self.inner.open()?, older: BTreeMap::new() }))
+    }
+}
+
+struct WrongLog {
+    plant: Plant,
+    seat: Seat,
+    inner: Box<dyn Log>,
+    /// What the changelog held of a key before its newest value.
+    older: BTreeMap<Vec<u8>, Vec<Vec<u8>>>,
+}
+
+impl WrongLog {
+    /// Now and then alone, so that it is no easy find.
+    fn strikes(&self, plant: Plant) -> bool {
+        self.plant == plant && self.seat.with(|state| state.random.random_bool(0.1))
+    }
+
+    fn remember(&mut self, beat: &Beat) {
+        for record in beat.records.iter().filter(|one| one.topic == Topic::Changelog) {
+            if let (Some(key), Some(value)) = (&record.key, &record.value) {
+                self.older.entry(key.clone()).or_default().push(value.clone());
+            }
+        }
+    }
+
+    fn commit_spoiled(&mut self, beat: &Beat) -> Result<()> {
+        let is_tombstone =
+            |record: &OutRecord| record.topic == Topic::Changelog && record.value.is_none();
+        if self.strikes(Plant::HalfATransaction) {
+            return self.inner.commit(&Beat { records: beat.records.clone(), offsets: Vec::new() });
+        }
+        if self.strikes(Plant::LostTombstone) {
+            let kept = beat.records.iter().filter(|record| !is_tombstone(record)).cloned();
+            let beat = Beat { records: kept.collect(), offsets: beat.offsets.clone() };
+            return self.inner.commit(&beat);
+        }
+        match self.inner.commit(beat) {
+            Err(Error::Restore(_) | Error::Rejoin(_)) if self.plant == Plant::BeatTwice => {
+                self.inner.commit(beat)
+            }
+            outcome => outcome,
+        }
+    }
+}
+
+/// A record as polled, kept.
+struct Kept {
+    place: (i32, i64),
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+    event: Option<Vec<u8>>,
+}
+
+/// Swaps what two neighbours of one partition hold; their offsets stay.
+fn swap_neighbours(kept: &mut [Kept]) {
+    let is_pair = |pair: &[Kept]| pair[0].place.0 == pair[1].place.0;
+    if let Some(at) = kept.windows(2).position(is_pair) {
+        let place = kept[at].place;
+        kept[at].place = kept[at + 1].place;
+        kept[at + 1].place = place;
+        kept.swap(at, at + 1);
+    }
+}
+
+impl Log for WrongLog {
+    fn partition_count(&self) -> u32 {
+        self.inner.partition_count()
+    }
+
+    fn poll(
+        &mut self,
+        limit: usize,
+        wait: Duration,
+        on_record: &mut dyn FnMut(RawRecord<'_>) -> Result<()>,
+    ) -> Result<Polled> {
+        if !self.strikes(Plant::WrongOrder) {
+            return self.inner.poll(limit, wait, on_record);
+        }
+        let mut kept = Vec::new();
+        let polled = self.inner.poll(limit, wait, &mut |record| {
+            kept.push(Kept {
+                place: (record.partition, record.offset),
+                key: record.key.map(<[u8]>::to_vec),
+                value: record.value.map(<[u8]>::to_vec),
+                event: record.event.map(<[u8]>::to_vec),
+            });
+            Ok(())
+        })?;
+        swap_neighbours(&mut kept);
+        for Kept { place: (partition, offset), key, value, event } in &kept {
+            let (partition, offset) = (*partition, *offset);
+            let (key, value, event) = (key.as_deref(), value.as_deref(), event.as_deref());
+            on_record(RawRecord { partition, offset, key, value, event })?;
+        }
+        Ok(polled)
+    }
+
+    fn restore(&mut self, partition: i32, on_state: &mut OnState<'_>) -> Result<Restored> {
+        let forgets = self.plant == Plant::LostMark;
+        let is_stale = self.strikes(Plant::StaleRestore);
+        let older = &self.older;
+        self.inner.restore(partition, &mut |key, value| match AVRO.decode_state(key, value)? {
+            StateRecord::Meta(mut meta) if forgets => {
+                meta.connections.iter_mut().take(1).for_each(|one| one.mark = 0);
+                let (key, value) = AVRO.encode_state(&StateRecord::Meta(meta))?;
+                on_state(&key, &value.unwrap_or_default())
+            }
+            StateRecord::Window(_) if is_stale => {
+                let known = older.get(key).and_then(|values| values.first());
+                on_state(key, known.map_or(value, Vec::as_slice))
+            }
+            _ => on_state(key, value),
+        })
+    }
+
+    fn seek(&mut self, partition: i32, offset: i64) -> Result<()> {
+        self.inner.seek(partition, offset)
+    }
+
+    fn commit(&mut self, beat: &Beat) -> Result<()> {
+        let outcome = self.commit_spoiled(beat);
+        self.remember(beat);
+        outcome
+    }
+
+    fn position(&mut self, partition: i32) -> Result<i64> {
+        self.inner.position(partition)
+    }
+
+    fn end_offset(&mut self, partition: i32) -> Result<i64> {
+        self.inner.end_offset(partition)
+    }
+
+    fn keep_alive(&mut self) -> Result<Option<Vec<i32>>> {
+        self.inner.keep_alive()
+    }
+
+    fn close(&mut self) {
+        self.inner.close();
+    }
+}

@@ -1,0 +1,372 @@
+//! `port::Log` over the log in memory, step by step as the Kafka adapter works: a membership taken
+//! once per assignment, a transaction per beat, and a restore that waits for what is unsettled.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt;
+use rand::seq::SliceRandom;
+use ticksmith::error::{Error, Result};
+use ticksmith::model::feed_event::FEED_EVENT_HEADER;
+use ticksmith::port::log::OnState;
+use ticksmith::port::{Beat, Log, LogFactory, Polled, RawRecord, Restored, Topic};
+
+use crate::broker::{Fenced, Stored};
+use crate::group::{Membership, News};
+use crate::invariants;
+use crate::options::{MS, SECOND};
+use crate::planted::Plant;
+use crate::world::{Seat, State};
+
+/// A waiting poll looks again after this.
+const LOOK_EVERY_US: i64 = 100 * MS;
+/// Records of a transaction that are sent at once.
+const CHUNK: usize = 16;
+/// Beyond the transaction time-out, a restore waits so much longer.
+const RESTORE_SLACK_US: i64 = 15 * SECOND;
+
+/// Sessions of one process: all have its transactional id.
+pub struct SimulatedFactory {
+    pub seat: Seat,
+}
+
+impl LogFactory for SimulatedFactory {
+    fn open(&mut self) -> Result<Box<dyn Log>> {
+        self.seat.hazard("before a session");
+        self.seat.pass(5 * MS);
+        let id = self.seat.id;
+        let producer = id as u64;
+        let epoch = self.seat.with(|state| {
+            if state.chance(state.options.unreachable) {
+                state.count("broker unreachable", "");
+                return Err(Error::Unavailable("the simulated broker is away; wait".into()));
+            }
+            let (epoch, markers) = state.broker.init(producer);
+            state.send_markers(markers);
+            Ok(epoch)
+        })?;
+        while self.seat.with(|state| state.broker.is_finishing(producer)) {
+            self.seat.pass(20 * MS);
+        }
+        let member = self.seat.with(|state| join(state, id));
+        Ok(Box::new(SimulatedLog {
+            seat: self.seat.clone(),
+            identity: (producer, epoch),
+            member: Some(member),
+            membership: None,
+            owned: BTreeMap::new(),
+        }))
+    }
+}
+
+fn join(state: &mut State, process: usize) -> u64 {
+    let member = state.group.join(process);
+    state.trace(|| format!("{process}: joins as member {member}"));
+    state.time_rebalance();
+    member
+}
+
+pub struct SimulatedLog {
+    seat: Seat,
+    /// Transactional id and epoch.
+    identity: (u64, u64),
+    /// `None` after `close`.
+    member: Option<u64>,
+    /// As of the assignment.
+    membership: Option<Membership>,
+    /// Positions; `None` until sought.
+    owned: BTreeMap<i32, Option<i64>>,
+}
+
+fn fenced(_: Fenced) -> Error {
+    Error::Rejoin("fenced: the transactional id has a newer epoch; joining again".into())
+}
+
+impl SimulatedLog {
+    fn take_time(&self, longest_us: i64) {
+        let us = self.seat.with(|state| state.random.random_range(1..=longest_us));
+        self.seat.pass(us);
+    }
+
+    /// Answers the group; `Some` when the partitions changed.
+    fn serve(&mut self) -> Result<Option<Vec<i32>>> {
+        let closed = || Error::Rejoin("this session was closed".into());
+        let member = self.member.ok_or_else(closed)?;
+        let id = self.seat.id;
+        let (member, news) = self.seat.with(|state| {
+            let news = state.group.serve(member, &mut state.random);
+            if news != News::Nothing {
+                state.trace(|| format!("{id}: member {member} hears {news:?}"));
+            }
+            let member = if news == News::Unknown { join(state, id) } else { member };
+            (member, news)
+        });
+        self.member = Some(member);
+        let (assignment, membership) = match news {
+            News::Nothing => return Ok(None),
+            News::Unknown if self.owned.is_empty() => return Ok(None),
+            News::Revoked | News::Unknown => (Vec::new(), None),
+            News::Assigned(assignment, membership) => (assignment, Some(membership)),
+        };
+        self.membership = membership;
+        self.owned = assignment.iter().map(|partition| (*partition, None)).collect();
+        Ok(Some(assignment))
+    }
+
+    /// Records of sought partitions, in order of each; nothing before all of them are sought.
+    fn fetch(&mut self, limit: usize) -> Vec<(i32, i64, Arc<Stored>)> {
+        if self.owned.values().any(Option::is_none) {
+            return Vec::new();
+        }
+        let owned = &mut self.owned;
+        self.seat.with(|state| {
+            let mut order: Vec<i32> = owned.keys().copied().collect();
+            order.shuffle(&mut state.random);
+            let mut fetched = Vec::new();
+            for partition in order {
+                let room = state.random.random_range(0..=limit - fetched.len());
+                let next = owned.get_mut(&partition).and_then(Option::as_mut).expect("sought");
+                let log = state.broker.log(Topic::Trades, partition);
+                for (entry, stored) in log.committed(*next, i64::MAX).take(room) {
+                    *next = entry.offset + 1;
+                    fetched.push((partition, entry.offset, Arc::clone(stored)));
+                }
+            }
+            fetched
+        })
+    }
+
+    fn wait_until<T>(
+        &self,
+        what: &str,
+        mut look: impl FnMut(&mut State) -> Option<T>,
+    ) -> Result<T> {
+        let bound_us =
+            self.seat.with(|state| state.options.transaction_timeout_us) + RESTORE_SLACK_US;
+        let mut waited_us = 0;
+        loop {
+            if let Some(found) = self.seat.with(&mut look) {
+                return Ok(found);
+            }
+            if waited_us > bound_us {
+                return Err(Error::Unavailable(format!("{what} is held back; wait")));
+            }
+            self.seat.pass(50 * MS);
+            waited_us += 50 * MS;
+        }
+    }
+
+    /// The broker's refusal of one step, now and then.
+    fn may_abort(&mut self, step: &'static str) -> Result<()> {
+        let refused = self.seat.with(|state| {
+            let refused = state.chance(state.options.abort);
+            if refused {
+                state.count("transaction refused", step);
+            }
+            refused
+        });
+        if refused { self.abort(step) } else { Ok(()) }
+    }
+
+    fn abort(&mut self, step: &str) -> Result<()> {
+        let identity = self.identity;
+        self.seat.with(|state| {
+            let markers = state.broker.end(identity, false).map_err(fenced)?;
+            state.send_markers(markers);
+            Err(Error::Restore(format!("transaction aborted at {step}; restoring")))
+        })
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        let (producer, epoch) = self.identity;
+        while self.seat.with(|state| state.broker.is_finishing(producer)) {
+            self.seat.pass(10 * MS);
+        }
+        self.seat.with(|state| {
+            let transaction = state.broker.begin(producer, epoch).map_err(fenced)?;
+            state.time_transaction(producer, transaction);
+            Ok(())
+        })
+    }
+
+    fn produce(&mut self, beat: &Beat) -> Result<()> {
+        let identity = self.identity;
+        for chunk in beat.records.chunks(CHUNK) {
+            self.seat.hazard("before a produce");
+            self.seat.with(|state| {
+                chunk.iter().try_for_each(|record| {
+                    state.broker.produce(state.now_us, identity, record).map_err(fenced)
+                })
+            })?;
+            self.take_time(3 * MS);
+            self.seat.hazard("after a produce");
+            self.may_abort("produce")?;
+        }
+        Ok(())
+    }
+
+    fn send_offsets(&mut self, beat: &Beat) -> Result<()> {
+        let (identity, membership) = (self.identity, self.membership);
+        let is_taken = self.seat.with(|state| {
+            let Some(membership) = membership else { return Ok(false) };
+            let is_current = state.group.is_current(membership);
+            if !is_current && state.plant != Some(Plant::FencedCommitAccepted) {
+                state.count("zombie refused", "");
+                return Ok(false);
+            }
+            let owners = invariants::only_the_owner_commits(&state.group, membership, beat);
+            state.check(owners);
+            state.broker.add_offsets(identity, &beat.offsets).map_err(fenced)?;
+            Ok(true)
+        })?;
+        if is_taken { Ok(()) } else { self.abort("offsets: the generation is over") }
+    }
+
+    fn decide(&mut self, beat: &Beat) -> Result<()> {
+        let (id, identity) = (self.seat.id, self.identity);
+        self.seat.with(|state| {
+            let markers = state.broker.end(identity, true).map_err(fenced)?;
+            state.send_markers(markers);
+            state.count("commits", "");
+            state.trace(|| {
+                format!(
+                    "{id}: {} records, offsets {:?} committed",
+                    beat.records.len(),
+                    beat.offsets
+                )
+            });
+            let State { broker, oracle, .. } = &mut *state;
+            let checked = invariants::at_a_commit(broker, oracle, beat);
+            state.check(checked);
+            Ok(())
+        })
+    }
+
+    /// The commit went through, and the client is told otherwise, or nothing.
+    fn may_lose_the_answer(&mut self) -> Result<()> {
+        self.seat.with(|state| {
+            if !state.chance(state.options.lost_answer) {
+                return Ok(());
+            }
+            state.count("lost answer", "");
+            let problem = "the answer to the commit was lost; restoring".to_owned();
+            Err(match state.random.random_bool(0.5) {
+                true => Error::Rejoin(problem),
+                false => Error::Restore(problem),
+            })
+        })
+    }
+}
+
+impl Log for SimulatedLog {
+    fn partition_count(&self) -> u32 {
+        self.seat.with(|state| state.broker.partition_count)
+    }
+
+    fn poll(
+        &mut self,
+        limit: usize,
+        wait: Duration,
+        on_record: &mut dyn FnMut(RawRecord<'_>) -> Result<()>,
+    ) -> Result<Polled> {
+        self.seat.hazard("before a poll");
+        self.take_time(2 * MS);
+        let mut left_us = wait.as_micros() as i64;
+        loop {
+            if let Some(assignment) = self.serve()? {
+                return Ok(Polled { records: 0, assignment: Some(assignment) });
+            }
+            let fetched = self.fetch(limit);
+            if !fetched.is_empty() || left_us <= 0 {
+                for (partition, offset, stored) in &fetched {
+                    on_record(raw(*partition, *offset, stored))?;
+                }
+                return Ok(Polled { records: fetched.len(), assignment: None });
+            }
+            let us = left_us.min(LOOK_EVERY_US);
+            self.seat.pass(us);
+            left_us -= us;
+        }
+    }
+
+    fn restore(&mut self, partition: i32, on_state: &mut OnState<'_>) -> Result<Restored> {
+        self.seat.hazard("before a restore");
+        self.take_time(5 * MS);
+        let committed =
+            self.wait_until("the committed offset", |state| state.broker.stable_offset(partition))?;
+        let end = self.seat.with(|state| state.broker.log(Topic::Changelog, partition).end());
+        self.seat.hazard("inside a restore");
+        let newest = self.wait_until("the changelog", |state| {
+            let is_settled = state.broker.log(Topic::Changelog, partition).stable_end() >= end;
+            is_settled.then(|| {
+                let newest = state.broker.newest_state(partition, end);
+                let mut newest: Vec<_> = newest.into_iter().collect();
+                // Any order is allowed.
+                newest.shuffle(&mut state.random);
+                state.count("restores", "");
+                newest
+            })
+        })?;
+        for (key, value) in &newest {
+            on_state(key, value)?;
+        }
+        self.seat.hazard("after a restore");
+        Ok(Restored { committed, log_start: 0 })
+    }
+
+    fn seek(&mut self, partition: i32, offset: i64) -> Result<()> {
+        let lost = || Error::Rejoin(format!("partition {partition} is no longer owned"));
+        *self.owned.get_mut(&partition).ok_or_else(lost)? = Some(offset);
+        Ok(())
+    }
+
+    fn commit(&mut self, beat: &Beat) -> Result<()> {
+        self.seat.hazard("before a commit");
+        self.begin()?;
+        self.produce(beat)?;
+        self.send_offsets(beat)?;
+        self.take_time(3 * MS);
+        self.seat.hazard("inside a commit");
+        self.may_abort("commit")?;
+        self.decide(beat)?;
+        self.take_time(3 * MS);
+        self.seat.hazard("after a commit");
+        self.may_lose_the_answer()
+    }
+
+    fn position(&mut self, partition: i32) -> Result<i64> {
+        let next = self.owned.get(&partition).copied().flatten();
+        let next = next.ok_or_else(|| Error::Bug(format!("partition {partition} not sought")))?;
+        Ok(self.seat.with(|state| {
+            let log = state.broker.log(Topic::Trades, partition);
+            let first = log.committed(next, i64::MAX).next().map(|(entry, _)| entry.offset);
+            first.map_or(log.stable_end().max(next), |_| next)
+        }))
+    }
+
+    fn end_offset(&mut self, partition: i32) -> Result<i64> {
+        Ok(self.seat.with(|state| state.broker.log(Topic::Trades, partition).stable_end()))
+    }
+
+    fn keep_alive(&mut self) -> Result<Option<Vec<i32>>> {
+        self.seat.hazard("before a keep-alive");
+        self.serve()
+    }
+
+    fn close(&mut self) {
+        let Some(member) = self.member.take() else { return };
+        self.owned.clear();
+        self.seat.with(|state| {
+            state.group.remove(member);
+            state.time_rebalance();
+        });
+    }
+}
+
+fn raw(partition: i32, offset: i64, stored: &Stored) -> RawRecord<'_> {
+    let header = stored.headers.iter().find(|(name, _)| *name == FEED_EVENT_HEADER);
+    let event = header.map(|(_, value)| value.as_slice()).filter(|_| stored.value.is_none());
+    let (key, value) = (stored.key.as_deref(), stored.value.as_deref());
+    RawRecord { partition, offset, key, value, event }
+}
