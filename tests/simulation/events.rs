@@ -12,7 +12,7 @@ use crate::invariants;
 use crate::options::{MS, SECOND};
 use crate::process;
 use crate::tables::Row;
-use crate::world::{State, World};
+use crate::world::{Run, State, World};
 
 /// Faults end so long after the feed at the latest.
 const AFTER_THE_FEED_US: i64 = 15 * SECOND;
@@ -74,7 +74,7 @@ impl State {
     pub fn happen(&mut self, event: Event, world: &Arc<World>) {
         match event {
             Event::Resume(_) => unreachable!("the dispatcher takes it"),
-            Event::Start(slot) if !self.is_stopping => process::start(self, world, slot),
+            Event::Start(slot) if !self.is_stopping => process::start(self, world, Run::Slot(slot)),
             Event::Start(_) => {}
             Event::Deliver(index) => self.deliver(index),
             Event::Mark(marker) => self.broker.arrive(self.now_us, marker),
@@ -187,8 +187,10 @@ impl State {
     }
 
     fn restart_later(&mut self, id: usize) {
-        let us = self.random.random_range(MS..12 * SECOND);
-        self.schedule_in(us, Event::Start(self.processes[id].slot));
+        if let Run::Slot(slot) = self.processes[id].run {
+            let us = self.random.random_range(MS..12 * SECOND);
+            self.schedule_in(us, Event::Start(slot));
+        }
     }
 
     fn time_session(&mut self, process: usize) {
@@ -255,8 +257,8 @@ impl State {
         if !self.is_calm || self.is_stopping {
             return;
         }
-        if self.is_everything_consumed() {
-            self.trace(|| "everything is consumed: stopping".into());
+        if self.is_all_delivered() && (self.options.ends_bounded || self.is_everything_consumed()) {
+            self.trace(|| "stopping for good".into());
             self.is_stopping = true;
             self.processes.iter().for_each(|process| process.shutdown.request());
         } else if self.now_us > self.options.feed_us + AFTER_THE_FEED_US + PATIENCE_US {
@@ -264,14 +266,16 @@ impl State {
         }
     }
 
+    fn is_all_delivered(&self) -> bool {
+        let is_past = self.feed.last().is_none_or(|delivery| delivery.at_us < self.now_us);
+        is_past && self.broker.is_settled()
+    }
+
     fn is_everything_consumed(&self) -> bool {
         let broker = &self.broker;
-        let is_delivered = self.feed.last().is_none_or(|delivery| delivery.at_us < self.now_us);
-        is_delivered
-            && broker.is_settled()
-            && broker.partitions().all(|partition| {
-                let next = broker.stable_offset(partition).flatten().unwrap_or(0);
-                broker.log(Topic::Trades, partition).committed(next, i64::MAX).next().is_none()
-            })
+        broker.partitions().all(|partition| {
+            let next = broker.stable_offset(partition).flatten().unwrap_or(0);
+            broker.log(Topic::Trades, partition).committed(next, i64::MAX).next().is_none()
+        })
     }
 }

@@ -2,8 +2,8 @@
 //! vendor sends over connections that break, fall silent, are killed and taken over, by a producer
 //! whose wall clock jumps and who delivers some records twice.
 
+use rand::RngExt;
 use rand::seq::IndexedRandom;
-use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use ticksmith::engine::{Intake, IntakeConfig, IntakeOutput, Numbered};
 use ticksmith::model::feed_event::FEED_EVENT_HEADER;
@@ -11,8 +11,9 @@ use ticksmith::model::frame::MalformedElement;
 use ticksmith::model::{Arrival, Element, FeedTrade, Frame, Trade, partition_for_key};
 use ticksmith::port::{OutRecord, Topic};
 
-use crate::options::{FeedOptions, MS, Options, SECOND};
+use crate::options::{FeedOptions, MS, Options, SECOND, random_of};
 use crate::process::{AVRO, EPOCH_US};
+use crate::world::Counts;
 
 const HEARTBEAT_EVERY_US: i64 = 5 * SECOND;
 /// A step takes this long at most.
@@ -51,6 +52,10 @@ pub struct Delivery {
 struct Script<'a> {
     options: &'a Options,
     feed: &'a FeedOptions,
+    /// Producer and key slot.
+    name: String,
+    symbols: &'static [&'static str],
+    counts: Counts,
     random: ChaCha8Rng,
     now_us: i64,
     /// What the producer's wall clock is wrong by.
@@ -66,30 +71,58 @@ struct Script<'a> {
     deliveries: Vec<Delivery>,
 }
 
-/// What is delivered, in order of time.
-pub fn script(seed: u64, options: &Options) -> Vec<Delivery> {
-    let mut script = Script {
-        options,
-        feed: &options.feed,
-        random: ChaCha8Rng::seed_from_u64(seed),
-        now_us: 0,
-        wall_error_us: 0,
-        last_connection: 0,
-        intake: None,
-        zombie: None,
-        heartbeat_us: 0,
-        quiet_until_us: 0,
-        foreign_seq: 0,
-        deliveries: Vec::new(),
-    };
-    while script.now_us < options.feed_us {
-        script.now_us += script.random.random_range(10 * MS..LONGEST_STEP_US);
-        script.step();
+/// What all producers deliver, in order of time, and what befell them.
+pub fn script(seed: u64, options: &Options) -> (Vec<Delivery>, Counts) {
+    let mut deliveries = Vec::new();
+    let mut counts = Counts::new();
+    for slot in 0..options.feeds {
+        let script = Script::write(seed, slot, options);
+        deliveries.extend(script.deliveries);
+        for (key, count) in script.counts {
+            *counts.entry(key).or_default() += count;
+        }
     }
-    script.deliveries
+    deliveries.sort_by_key(|delivery| delivery.at_us);
+    (deliveries, counts)
 }
 
-impl Script<'_> {
+impl<'a> Script<'a> {
+    fn write(seed: u64, slot: usize, options: &'a Options) -> Self {
+        // A second feed has the later symbols, so that some have two.
+        let first = slot.min(options.symbols - 1);
+        let mut script = Script {
+            options,
+            feed: &options.feed,
+            name: format!("simulated/{slot}"),
+            symbols: &SYMBOLS[first..options.symbols],
+            counts: Counts::new(),
+            random: random_of(seed, 2 + slot as u64),
+            now_us: 0,
+            wall_error_us: 0,
+            last_connection: 0,
+            intake: None,
+            zombie: None,
+            heartbeat_us: 0,
+            quiet_until_us: 0,
+            foreign_seq: 0,
+            deliveries: Vec::new(),
+        };
+        while script.now_us < options.feed_us {
+            script.now_us += script.random.random_range(10 * MS..LONGEST_STEP_US);
+            script.step();
+        }
+        script
+    }
+
+    /// Whether something befalls the feed now.
+    fn befalls(&mut self, what: &'static str, rate: f64) -> bool {
+        let befalls = self.chance(rate);
+        if befalls {
+            *self.counts.entry(("feed", what)).or_default() += 1;
+        }
+        befalls
+    }
+
     fn chance(&mut self, rate: f64) -> bool {
         rate > 0.0 && self.random.random_bool(rate)
     }
@@ -100,10 +133,11 @@ impl Script<'_> {
 
     fn step(&mut self) {
         let feed = self.feed;
-        if self.chance(feed.clock_jump) {
+        if self.befalls("clock jump", feed.clock_jump) {
             self.wall_error_us += self.random.random_range(-20 * SECOND..20 * SECOND);
         }
-        if self.chance(feed.foreign) {
+        // One writer is enough: its seqs must ascend.
+        if self.name.ends_with('0') && self.chance(feed.foreign) {
             self.foreign_transaction();
         }
         if self.now_us < self.quiet_until_us {
@@ -124,12 +158,12 @@ impl Script<'_> {
         self.last_connection = connection;
         let mut intake = Intake::new(IntakeConfig {
             connection,
-            feed: "simulated/0".into(),
+            feed: self.name.clone(),
             drop_repeats: true,
             future_bound_ms: 60_000,
         });
         intake.connected(arrival, out);
-        let symbols = SYMBOLS[..self.options.symbols].iter().map(|one| (*one).to_owned());
+        let symbols = self.symbols.iter().map(|one| (*one).to_owned());
         intake.subscribed(symbols.collect(), arrival, out);
         self.intake = Some(intake);
     }
@@ -137,30 +171,30 @@ impl Script<'_> {
     /// One step of a connection; whatever ends it leaves `self.intake` empty.
     fn go_on(&mut self, mut intake: Intake, out: &mut IntakeOutput) {
         let (feed, arrival) = (self.feed, self.arrival());
-        if self.chance(feed.disconnect) {
+        if self.befalls("disconnect", feed.disconnect) {
             intake.disconnected(arrival, "the vendor closed it", out);
             return self.fall_quiet();
         }
-        if self.chance(feed.silence) {
+        if self.befalls("silence", feed.silence) {
             self.now_us += self.random.random_range(SECOND..10 * SECOND);
             intake.silence(self.arrival(), "nothing came", out);
             intake.disconnected(self.arrival(), "silence", out);
             return self.fall_quiet();
         }
-        if self.chance(feed.kill) {
+        if self.befalls("kill", feed.kill) {
             // Not a word: the next connection tells.
             return self.fall_quiet();
         }
-        if self.chance(feed.takeover) {
+        if self.befalls("takeover", feed.takeover) {
             let until_us = self.now_us + self.random.random_range(0..6 * SECOND);
             self.zombie = Some((intake, until_us));
             return self.connect(out);
         }
-        if self.chance(feed.overflow) {
+        if self.befalls("overflow", feed.overflow) {
             let since_ms = intake.confirmed_feed_time_ms();
             intake.overflow(arrival, since_ms, self.random.random_range(1..100), out);
         }
-        if self.chance(feed.idle) {
+        if self.befalls("idle", feed.idle) {
             // Pings alone, then again trades.
             self.now_us += self.random.random_range(SECOND..20 * SECOND);
             intake.accept_frame("ping", Frame::Ping, self.arrival(), out);
@@ -191,7 +225,7 @@ impl Script<'_> {
         let count = self.random.random_range(1..6);
         let mut elements: Vec<Element> =
             (0..count).map(|_| Element::Trade(self.feed_trade())).collect();
-        if self.chance(self.feed.decode_loss) {
+        if self.befalls("decode loss", self.feed.decode_loss) {
             elements.push(Element::Malformed(MalformedElement {
                 raw: "{}".into(),
                 symbol: self.random.random_bool(0.5).then(|| SYMBOLS[0].to_owned()),
@@ -206,14 +240,15 @@ impl Script<'_> {
 
     fn feed_trade(&mut self) -> FeedTrade {
         let feed = self.feed;
-        let symbols = &SYMBOLS[..self.options.symbols];
         let now_ms = (EPOCH_US + self.now_us) / 1_000;
         let behind_ms = match () {
-            () if self.chance(feed.late) => self.random.random_range(8_000..60_000),
-            () if self.chance(feed.behind) => self.random.random_range(1_000..9_000),
+            () if self.befalls("late trade", feed.late) => self.random.random_range(8_000..60_000),
+            () if self.befalls("trade behind", feed.behind) => {
+                self.random.random_range(1_000..9_000)
+            }
             () => self.random.random_range(0..900),
         };
-        let symbol = *symbols.choose(&mut self.random).expect("at least one symbol");
+        let symbol = *self.symbols.choose(&mut self.random).expect("at least one symbol");
         let has_codes = self.random.random_bool(0.3);
         let code = *CODES.choose(&mut self.random).expect("at least one code");
         let trade = FeedTrade {
@@ -224,7 +259,7 @@ impl Script<'_> {
             conditions: has_codes.then(|| vec![code.to_owned()]),
             inexact_numbers: 0,
         };
-        if self.chance(feed.bad) { self.spoil(trade) } else { trade }
+        if self.befalls("bad trade", feed.bad) { self.spoil(trade) } else { trade }
     }
 
     fn spoil(&mut self, trade: FeedTrade) -> FeedTrade {
@@ -257,7 +292,7 @@ impl Script<'_> {
                 Numbered::Event(_) => {}
             }
         }
-        if self.chance(self.feed.repeat) {
+        if self.befalls("repeat", self.feed.repeat) {
             // The answer of the broker was lost: from the oldest unacknowledged on once more.
             let from = self.random.random_range(0..=records.len());
             records.extend_from_within(from..);
@@ -273,7 +308,7 @@ impl Script<'_> {
 
     /// What nobody should write to the topic, beside or instead of the record.
     fn disturb(&mut self, record: OutRecord) -> Vec<OutRecord> {
-        if !self.chance(self.feed.bad) {
+        if !self.befalls("stray record", self.feed.bad) {
             return vec![record];
         }
         let blank = OutRecord { key: None, value: None, headers: Vec::new(), ..record.clone() };

@@ -217,6 +217,8 @@ pub fn at_the_end(state: &mut State) -> Checked {
             lane.save();
         }
         let lane = &oracle.lanes[&partition];
+        let is_all = lane.committed == lane.next_offset;
+        GOES_ON.holds(is_all, || format!("partition {partition} is read to {}", lane.committed))?;
         let found = broker.newest_state(partition, i64::MAX);
         STATE.same(&format!("changelog {partition}"), &readable(&found), &readable(&lane.state))?;
         topics_are_the_oracles(broker, lane, partition)?;

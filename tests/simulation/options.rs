@@ -20,8 +20,12 @@ pub struct Options {
     pub processes: usize,
     /// How long the feed delivers.
     pub feed_us: i64,
-    /// Symbols of the feed.
+    /// Producers, each with a key of its own.
+    pub feeds: usize,
+    /// Symbols of the feeds.
     pub symbols: usize,
+    /// The end is read by one more process that stops by itself where the log ended.
+    pub ends_bounded: bool,
     /// kill -9 at a port call, before or after its effect.
     pub kill: f64,
     /// SIGSTOP there, for up to `stop_longest_us`.
@@ -77,6 +81,13 @@ pub struct FeedOptions {
     pub foreign: f64,
 }
 
+/// Independent randomness for each use within a seed.
+pub fn random_of(seed: u64, stream: u64) -> ChaCha8Rng {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(stream);
+    random
+}
+
 struct Swarm(ChaCha8Rng);
 
 impl Swarm {
@@ -92,14 +103,16 @@ impl Swarm {
 
 impl Options {
     pub fn of_seed(seed: u64) -> Self {
-        let mut swarm = Swarm(ChaCha8Rng::seed_from_u64(seed));
+        let mut swarm = Swarm(random_of(seed, 0));
         let stops_are_long = swarm.0.random_bool(0.7);
         let store_is_slow = swarm.0.random_bool(0.3);
         Self {
             partitions: swarm.between(1, 4) as u32,
             processes: swarm.between(1, 3) as usize,
             feed_us: swarm.between(30, 150) * SECOND,
+            feeds: swarm.between(1, 2) as usize,
             symbols: swarm.between(1, 6) as usize,
+            ends_bounded: swarm.0.random_bool(0.3),
             kill: swarm.rate(0.2, 0.01),
             stop: swarm.rate(0.4, 0.005),
             stop_longest_us: if stops_are_long { 25 * SECOND } else { 2 * SECOND },
@@ -151,7 +164,7 @@ impl Swarm {
             batch_records: self.between(3, 50) as usize,
             provisional_every_ms: self.between(500, 5_000) as u64,
             provisional_max_lag_ms: 60_000,
-            drain_deadline_ms: 60_000,
+            drain_deadline_ms: self.between(500, 60_000) as u64,
             silver_topic: true,
             provisional_to_topic: self.0.random_bool(0.2),
             exactly_once: true,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ticksmith::codec::avro::Avro;
 use ticksmith::error::{Error, Result};
 use ticksmith::model::{Bar, Judged};
-use ticksmith::pipeline::{self, Parts};
+use ticksmith::pipeline::{self, Parts, Schedule};
 use ticksmith::port::{BeatReport, Clock, Live, LogFactory, Store};
 use ticksmith::runtime::Shutdown;
 
@@ -19,7 +19,7 @@ use crate::options::MS;
 use crate::planted;
 use crate::session::SimulatedFactory;
 use crate::tables::SimulatedStore;
-use crate::world::{Killed, Seat, State, World};
+use crate::world::{Killed, Run, Seat, State, World};
 
 /// The wall clock at virtual time 0: 2026-03-02 14:30 UTC, µs.
 pub const EPOCH_US: i64 = 1_772_461_800_000_000;
@@ -29,21 +29,21 @@ pub static AVRO: LazyLock<Arc<Avro>> = LazyLock::new(|| Arc::new(Avro::single_ob
 const THREAD: &str = "simulated";
 
 /// Starts a process; it runs when its turn comes.
-pub fn start(state: &mut State, world: &Arc<World>, slot: usize) {
+pub fn start(state: &mut State, world: &Arc<World>, run: Run) {
     quiet_panics();
-    let seat = state.add_process(world, slot);
+    let seat = state.add_process(world, run);
     let id = seat.id;
     state.count("processes started", "");
-    state.trace(|| format!("{id}: started in slot {slot}"));
+    state.trace(|| format!("{id}: started, {run:?}"));
     let shutdown = state.processes[id].shutdown.clone();
-    let parts = parts(state, &seat);
-    let body = move || live(&seat, parts, &shutdown);
+    let parts = parts(state, &seat, run);
+    let body = move || live(&seat, parts, &shutdown, run);
     let thread = std::thread::Builder::new().name(THREAD.into()).stack_size(512 * 1_024);
     state.threads.push(thread.spawn(body).expect("a thread"));
     state.schedule_in(MS, Event::Resume(id));
 }
 
-fn parts(state: &State, seat: &Seat) -> Parts {
+fn parts(state: &State, seat: &Seat, run: Run) -> Parts {
     let factory: Box<dyn LogFactory> = Box::new(SimulatedFactory { seat: seat.clone() });
     let store: Box<dyn Store> = Box::new(SimulatedStore::new(seat.clone()));
     let (log_factory, store) = match state.plant {
@@ -57,12 +57,12 @@ fn parts(state: &State, seat: &Seat) -> Parts {
         avro: Arc::clone(&AVRO),
         rules: Arc::clone(&state.options.rules),
         clock: Arc::new(VirtualClock(seat.clone())),
-        schedule: state.options.schedule.clone(),
+        schedule: Schedule { until_end: run == Run::Bounded, ..state.options.schedule.clone() },
         trades_topic: "trades".into(),
     }
 }
 
-fn live(seat: &Seat, parts: Parts, shutdown: &Shutdown) {
+fn live(seat: &Seat, parts: Parts, shutdown: &Shutdown, run: Run) {
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         seat.enter();
         pipeline::run(parts, shutdown.clone())
@@ -70,13 +70,13 @@ fn live(seat: &Seat, parts: Parts, shutdown: &Shutdown) {
     match outcome {
         Err(payload) if payload.is::<Killed>() => seat.leave(Ok(()), true),
         Err(payload) => seat.leave(invariants::does_not_panic(&message(payload.as_ref())), false),
-        Ok(result) => seat.leave(judge(result, shutdown), false),
+        Ok(result) => seat.leave(judge(result, shutdown, run), false),
     }
 }
 
-fn judge(result: Result<BeatReport>, shutdown: &Shutdown) -> Checked {
+fn judge(result: Result<BeatReport>, shutdown: &Shutdown, run: Run) -> Checked {
     match result {
-        Ok(_) if shutdown.is_requested() => Ok(()),
+        Ok(_) if shutdown.is_requested() || run == Run::Bounded => Ok(()),
         Ok(_) => invariants::goes_on("a pipeline ended and nobody had asked for it"),
         // Nothing to begin with: the supervisor starts it again.
         Err(Error::Unavailable(_)) => Ok(()),

@@ -7,7 +7,7 @@ use std::panic::resume_unwind;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use rand::{RngExt, SeedableRng};
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use ticksmith::model::Bar;
 use ticksmith::runtime::Shutdown;
@@ -17,9 +17,10 @@ use crate::events::Event;
 use crate::feed::{self, Delivery};
 use crate::group::Group;
 use crate::invariants::{self, Checked, ContentKey, Violation};
-use crate::options::Options;
+use crate::options::{Options, random_of};
 use crate::oracle::Oracle;
 use crate::planted::Plant;
+use crate::process;
 use crate::tables::{Row, Tables};
 
 /// Whose turn it is when no process runs: the thread that started the world.
@@ -43,9 +44,18 @@ pub struct World {
     director: Condvar,
 }
 
+/// What a process is started for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Run {
+    /// Until it is asked to stop; the slot is started again when it ends.
+    Slot(usize),
+    /// To the end of the log as it is, alone.
+    Bounded,
+}
+
 /// One incarnation of a process; its index is its id.
 pub struct Process {
-    pub slot: usize,
+    pub run: Run,
     pub shutdown: Shutdown,
     pub killed: bool,
     pub ended: bool,
@@ -88,8 +98,9 @@ pub struct State {
 impl World {
     fn new(seed: u64, plant: Option<Plant>, is_traced: bool) -> Self {
         let options = Options::of_seed(seed);
+        let (feed, counts) = feed::script(seed, &options);
         let state = State {
-            random: ChaCha8Rng::seed_from_u64(seed.wrapping_add(1)),
+            random: random_of(seed, 1),
             now_us: 0,
             broker: Broker::new(options.partitions),
             group: Group::new(options.partitions),
@@ -98,14 +109,14 @@ impl World {
             contents: BTreeMap::new(),
             observer: invariants::Observer::default(),
             processes: Vec::new(),
-            feed: feed::script(seed.wrapping_add(2), &options),
+            feed,
             plant,
             is_calm: false,
             is_stopping: false,
             store_away_until_us: 0,
             rebalance_timed: 0,
             threads: Vec::new(),
-            counts: Counts::new(),
+            counts,
             events: BTreeMap::new(),
             scheduled: 0,
             running: DIRECTOR,
@@ -245,11 +256,11 @@ impl State {
     }
 
     /// A place for a new incarnation; it enters when its turn comes.
-    pub fn add_process(&mut self, world: &Arc<World>, slot: usize) -> Seat {
+    pub fn add_process(&mut self, world: &Arc<World>, run: Run) -> Seat {
         let turn = Arc::new(Condvar::new());
         let id = self.processes.len();
         self.processes.push(Process {
-            slot,
+            run,
             shutdown: Shutdown::default(),
             killed: false,
             ended: false,
@@ -260,11 +271,20 @@ impl State {
         Seat { world: Arc::clone(world), id, turn }
     }
 
+    fn is_a_bounded_run_due(&self) -> bool {
+        let was_one = self.processes.iter().any(|one| one.run == Run::Bounded);
+        self.options.ends_bounded && !was_one && self.violation.is_none()
+    }
+
     /// Lets events happen until one of them is a process' turn.
     pub fn dispatch(&mut self, world: &Arc<World>) -> usize {
         loop {
-            let is_over = self.is_stopping && self.processes.iter().all(|one| one.ended);
-            if self.violation.is_some() || is_over {
+            let is_idle = self.is_stopping
+                && self.processes.iter().all(|one| one.ended)
+                && self.broker.is_settled();
+            if is_idle && self.is_a_bounded_run_due() {
+                process::start(self, world, Run::Bounded);
+            } else if self.violation.is_some() || is_idle {
                 let alive = self.processes.iter().position(|one| !one.ended);
                 return alive.unwrap_or(DIRECTOR);
             }
