@@ -14,7 +14,7 @@ NEED := scripts/need.sh
 SERVER_FREE_TESTS := $(filter-out services_%,$(basename $(notdir $(wildcard tests/*.rs))))
 
 .PHONY: help demo docker-up docker-down topics cassandra-init install producer stream-job spark-job simulate dev \
-	test test-unit test-integration test-all format lint check infra-up infra-down infra-status bench release
+	test test-unit test-integration test-all simulate-test format lint check infra-up infra-down infra-status bench release
 
 help: ## List the targets
 	@echo "usage: make TARGET [ARGS='...']"; echo
@@ -90,6 +90,14 @@ test-unit: ## Test the library alone
 test: ## Run every test that needs no server
 	@$(NEED) cargo cc
 	cargo test --locked --lib --bins $(addprefix --test ,$(SERVER_FREE_TESTS)) $(ARGS)
+
+SEEDS ?= 10000
+SEED ?=
+
+simulate-test: ## Simulate faults: SEEDS=10000 runs, or one with its trace: SEED=1234
+	@$(NEED) cargo cc
+	TICKSMITH_SIMULATION_SEEDS=$(SEEDS) TICKSMITH_SIMULATION_SEED=$(SEED) \
+		cargo test --locked --profile demo --test simulation -- --exact the_seeds_hold --nocapture $(ARGS)
 
 test-integration: ## Run the tests on a real Kafka and Cassandra (started and stopped by it) and in Chromium
 	@$(NEED) cargo cc java maven chromium python

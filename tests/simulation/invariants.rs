@@ -2,7 +2,7 @@
 //! own that looks for a breach. Those of a commit are looked at as it is decided, the others at
 //! the end, when everything was consumed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::broker::{Broker, Stored};
 use crate::group::{Group, Membership};
 use crate::oracle::{Lane, Oracle};
 use crate::process::AVRO;
-use crate::tables::{BarKey, Row, Tables, bar_key};
+use crate::tables::{BarKey, Row, Tables, TradeKey, bar_key, trade_key};
 use crate::world::State;
 
 /// A bar, its generation and its revision.
@@ -142,7 +142,7 @@ pub fn at_a_commit(broker: &Broker, oracle: &mut Oracle, beat: &Beat) -> Checked
 
 const AGREE: Invariant = Invariant {
     name: "offsets and state agree",
-    says: "a transaction holds the offset and the meta record of a partition, and both say the same",
+    says: "a transaction holds a partition's offset and its meta record, and both say the same",
 };
 
 fn metas(broker: &Broker, beat: &Beat) -> Result<BTreeMap<i32, PartitionMeta>, Violation> {
@@ -225,6 +225,7 @@ pub fn at_the_end(state: &mut State) -> Checked {
         revisions_rise(broker, partition)?;
     }
     rejected_are_the_oracles(broker, oracle)?;
+    every_trade_has_a_row(broker, tables)?;
     let (expected, open) = (oracle.tables(), oracle.open_windows());
     tables_are_the_oracles(tables, &expected)?;
     bars_are_the_oracles(tables, &expected, &open)?;
@@ -238,7 +239,7 @@ fn readable(state: &BTreeMap<Vec<u8>, Vec<u8>>) -> BTreeMap<String, Option<State
 
 const TOPICS: Invariant = Invariant {
     name: "topics = oracle",
-    says: "bars, silver, late and rejected hold what one uninterrupted engine emits, once, in order",
+    says: "bars, silver, late and rejected hold what an uninterrupted engine emits, in order",
 };
 
 fn topics_are_the_oracles(broker: &Broker, lane: &Lane, partition: i32) -> Checked {
@@ -363,6 +364,22 @@ fn bars_are_the_oracles(
         TABLES.holds(is_sample, || format!("gold {key:?}: a sample of nothing, {bar:?}"))?;
     }
     Ok(())
+}
+
+const NOTHING_VANISHES: Invariant = Invariant {
+    name: "nothing vanishes",
+    says: "every trade of the log that decodes has one row in bronze, and no other row is there",
+};
+
+fn every_trade_has_a_row(broker: &Broker, tables: &Tables) -> Checked {
+    let logs = broker.partitions().map(|partition| broker.log(Topic::Trades, partition));
+    let records = logs.flat_map(|log| log.committed(0, i64::MAX));
+    let trade = |stored: &Stored| AVRO.decode_trade(stored.value.as_deref()?).ok();
+    let keys = records.filter_map(|(_, stored)| trade(stored)).map(|trade| trade_key(&trade));
+    let expected: BTreeSet<TradeKey> = keys.collect();
+    let differs = expected.iter().find(|key| !tables.bronze.contains_key(*key));
+    let differs = differs.or(tables.bronze.keys().find(|key| !expected.contains(*key)));
+    NOTHING_VANISHES.holds(differs.is_none(), || format!("{differs:?}"))
 }
 
 const ADDS_UP: Invariant = Invariant {

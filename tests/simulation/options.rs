@@ -41,6 +41,10 @@ pub struct Options {
     pub lost_answer: f64,
     /// A new session cannot be opened.
     pub unreachable: f64,
+    /// A call of the log fails: try again, restore, or join anew.
+    pub log_fails: f64,
+    /// A poll hands out records once more that were queued before a seek.
+    pub stale_records: f64,
     /// The store refuses a call; part of it may have been written.
     pub store_refuses: f64,
     /// The store goes away; per second.
@@ -121,6 +125,8 @@ impl Options {
             abort: swarm.rate(0.3, 0.05),
             lost_answer: swarm.rate(0.3, 0.2),
             unreachable: swarm.rate(0.5, 0.3),
+            log_fails: swarm.rate(0.4, 0.02),
+            stale_records: swarm.rate(0.5, 0.1),
             store_refuses: swarm.rate(0.3, 0.1),
             store_outage: swarm.rate(0.5, 0.05),
             store_slowest_us: if store_is_slow { 3 * SECOND } else { 20 * MS },

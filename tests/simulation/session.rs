@@ -79,6 +79,16 @@ pub struct SimulatedLog {
     owned: BTreeMap<i32, Option<i64>>,
 }
 
+/// How far back the next fetch begins: records that were on their way before a seek.
+fn stale_records(state: &mut State) -> i64 {
+    let rate = state.options.stale_records;
+    if !state.chance(rate) {
+        return 0;
+    }
+    state.count("stale records", "");
+    state.random.random_range(1..10)
+}
+
 fn fenced(_: Fenced) -> Error {
     Error::Rejoin("fenced: the transactional id has a newer epoch; joining again".into())
 }
@@ -127,13 +137,31 @@ impl SimulatedLog {
             for partition in order {
                 let room = state.random.random_range(0..=limit - fetched.len());
                 let next = owned.get_mut(&partition).and_then(Option::as_mut).expect("sought");
+                let queued = stale_records(state);
                 let log = state.broker.log(Topic::Trades, partition);
-                for (entry, stored) in log.committed(*next, i64::MAX).take(room) {
-                    *next = entry.offset + 1;
+                for (entry, stored) in log.committed(*next - queued, i64::MAX).take(room) {
+                    *next = (entry.offset + 1).max(*next);
                     fetched.push((partition, entry.offset, Arc::clone(stored)));
                 }
             }
             fetched
+        })
+    }
+
+    /// A call fails, for any reason that the port allows.
+    fn may_fail(&self, call: &'static str) -> Result<()> {
+        self.seat.with(|state| {
+            let rate = state.options.log_fails;
+            if !state.chance(rate) {
+                return Ok(());
+            }
+            state.count("log fails", call);
+            let problem = format!("{call}: a simulated failure of the log");
+            Err(match state.random.random_range(0..3) {
+                0 => Error::Unavailable(problem),
+                1 => Error::Restore(problem),
+                _ => Error::Rejoin(problem),
+            })
         })
     }
 
@@ -160,7 +188,8 @@ impl SimulatedLog {
     /// The broker's refusal of one step, now and then.
     fn may_abort(&mut self, step: &'static str) -> Result<()> {
         let refused = self.seat.with(|state| {
-            let refused = state.chance(state.options.abort);
+            let rate = state.options.abort;
+            let refused = state.chance(rate);
             if refused {
                 state.count("transaction refused", step);
             }
@@ -246,7 +275,8 @@ impl SimulatedLog {
     /// The commit went through, and the client is told otherwise, or nothing.
     fn may_lose_the_answer(&mut self) -> Result<()> {
         self.seat.with(|state| {
-            if !state.chance(state.options.lost_answer) {
+            let rate = state.options.lost_answer;
+            if !state.chance(rate) {
                 return Ok(());
             }
             state.count("lost answer", "");
@@ -282,6 +312,8 @@ impl Log for SimulatedLog {
                 for (partition, offset, stored) in &fetched {
                     on_record(raw(*partition, *offset, stored))?;
                 }
+                // Some were handed out, and the beat is void.
+                self.may_fail("poll")?;
                 return Ok(Polled { records: fetched.len(), assignment: None });
             }
             let us = left_us.min(LOOK_EVERY_US);
@@ -311,11 +343,13 @@ impl Log for SimulatedLog {
         for (key, value) in &newest {
             on_state(key, value)?;
         }
+        self.may_fail("restore")?;
         self.seat.hazard("after a restore");
         Ok(Restored { committed, log_start: 0 })
     }
 
     fn seek(&mut self, partition: i32, offset: i64) -> Result<()> {
+        self.may_fail("seek")?;
         let lost = || Error::Rejoin(format!("partition {partition} is no longer owned"));
         *self.owned.get_mut(&partition).ok_or_else(lost)? = Some(offset);
         Ok(())
@@ -346,11 +380,13 @@ impl Log for SimulatedLog {
     }
 
     fn end_offset(&mut self, partition: i32) -> Result<i64> {
+        self.may_fail("end of a partition")?;
         Ok(self.seat.with(|state| state.broker.log(Topic::Trades, partition).stable_end()))
     }
 
     fn keep_alive(&mut self) -> Result<Option<Vec<i32>>> {
         self.seat.hazard("before a keep-alive");
+        self.may_fail("keep-alive")?;
         self.serve()
     }
 

@@ -8,7 +8,7 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 use ticksmith::codec::row;
 use ticksmith::error::{Error, Result};
-use ticksmith::model::{Bar, BarRevision, Effects, FeedGap, Judged, StoredEvent};
+use ticksmith::model::{Bar, BarRevision, Effects, FeedGap, Judged, StoredEvent, Trade};
 use ticksmith::port::{BarRemoval, Store};
 
 use crate::invariants;
@@ -45,6 +45,10 @@ impl Row {
 
 pub fn bar_key(bar: &Bar) -> BarKey {
     (bar.symbol.to_string(), bar.interval.length_ms(), bar.window.start_ms)
+}
+
+pub fn trade_key(trade: &Trade) -> TradeKey {
+    (trade.symbol.clone(), trade.trade_time_ms, trade.connection, trade.seq)
 }
 
 /// All tables; rows with their write timestamps where those decide.
@@ -104,8 +108,7 @@ impl Tables {
     }
 
     fn trade(&mut self, judged: Judged) {
-        let trade = &judged.trade;
-        let key = (trade.symbol.clone(), trade.trade_time_ms, trade.connection, trade.seq);
+        let key = trade_key(&judged.trade);
         let at_us = row::trade_write_timestamp_us(&judged);
         // Not stored.
         let judged = Judged { behind_ms: 0, ..judged };
