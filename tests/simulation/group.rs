@@ -67,6 +67,10 @@ impl Group {
         }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
     pub fn members_of(&self, process: usize) -> Vec<u64> {
         let of = self.members.iter().filter(|(_, member)| member.process == process);
         of.map(|(id, _)| *id).collect()

@@ -271,22 +271,27 @@ impl State {
         Seat { world: Arc::clone(world), id, turn }
     }
 
-    fn is_a_bounded_run_due(&self) -> bool {
+    /// Everybody was asked to stop, and has; nothing is in suspense.
+    fn is_idle(&self) -> bool {
+        self.is_stopping && self.processes.iter().all(|one| one.ended) && self.broker.is_settled()
+    }
+
+    fn awaits_bounded_run(&self) -> bool {
         let was_one = self.processes.iter().any(|one| one.run == Run::Bounded);
-        self.options.ends_bounded && !was_one && self.violation.is_none()
+        self.options.ends_bounded && !was_one
     }
 
     /// Lets events happen until one of them is a process' turn.
     pub fn dispatch(&mut self, world: &Arc<World>) -> usize {
         loop {
-            let is_idle = self.is_stopping
-                && self.processes.iter().all(|one| one.ended)
-                && self.broker.is_settled();
-            if is_idle && self.is_a_bounded_run_due() {
-                process::start(self, world, Run::Bounded);
-            } else if self.violation.is_some() || is_idle {
+            let awaits_bounded = self.awaits_bounded_run();
+            if self.violation.is_some() || self.is_idle() && !awaits_bounded {
                 let alive = self.processes.iter().position(|one| !one.ended);
                 return alive.unwrap_or(DIRECTOR);
+            }
+            // Alone: a dead member holds its partitions until its session is over.
+            if self.is_idle() && self.group.is_empty() {
+                process::start(self, world, Run::Bounded);
             }
             let Some(((at_us, _), event)) = self.events.pop_first() else {
                 self.check(invariants::goes_on("nothing is left that could happen"));
