@@ -422,10 +422,13 @@ const COMMITTED: Invariant = Invariant {
     says: "a committed reader never sees a record that is aborted, or one twice",
 };
 
+/// Records with their offsets.
+type Seen = Vec<(i64, Arc<Stored>)>;
+
 /// A committed reader of the output topics that reads on as the run goes.
 #[derive(Default)]
 pub struct Observer {
-    seen: BTreeMap<(Topic, i32), Vec<(i64, Arc<Stored>)>>,
+    seen: BTreeMap<(Topic, i32), Seen>,
 }
 
 const OBSERVED: [Topic; 4] = [Topic::Silver, Topic::Late, Topic::Rejected, Topic::Bars];
