@@ -15,7 +15,7 @@ use crate::options::{FeedOptions, MS, Options, SECOND, random_of};
 use crate::process::{AVRO, EPOCH_US};
 use crate::world::Counts;
 
-const HEARTBEAT_EVERY_US: i64 = 5 * SECOND;
+const HEARTBEAT_EVERY_US: i64 = 2 * SECOND;
 /// A step takes this long at most.
 const LONGEST_STEP_US: i64 = 600 * MS;
 const SYMBOLS: [&str; 6] =
@@ -67,6 +67,8 @@ struct Script<'a> {
     heartbeat_us: i64,
     /// Nothing comes until then.
     quiet_until_us: i64,
+    /// No trades until then.
+    idle_until_us: i64,
     foreign_seq: i64,
     deliveries: Vec<Delivery>,
 }
@@ -104,6 +106,7 @@ impl<'a> Script<'a> {
             zombie: None,
             heartbeat_us: 0,
             quiet_until_us: 0,
+            idle_until_us: 0,
             foreign_seq: 0,
             deliveries: Vec::new(),
         };
@@ -195,15 +198,18 @@ impl<'a> Script<'a> {
             intake.overflow(arrival, since_ms, self.random.random_range(1..100), out);
         }
         if self.befalls("idle", feed.idle) {
-            // Pings alone, then again trades.
-            self.now_us += self.random.random_range(SECOND..20 * SECOND);
-            intake.accept_frame("ping", Frame::Ping, self.arrival(), out);
+            self.idle_until_us = self.now_us + self.random.random_range(SECOND..20 * SECOND);
         }
         if self.now_us - self.heartbeat_us >= HEARTBEAT_EVERY_US {
             self.heartbeat_us = self.now_us;
             intake.heartbeat(self.arrival(), out);
         }
-        self.frame(&mut intake, out);
+        if self.now_us >= self.idle_until_us {
+            self.frame(&mut intake, out);
+        } else if self.chance(0.05) {
+            // Heartbeats alone move feed time on; a ping confirms it.
+            intake.accept_frame("ping", Frame::Ping, arrival, out);
+        }
         self.intake = Some(intake);
     }
 
