@@ -62,6 +62,10 @@ pub struct TradeQuery {
     pub limit: usize,
 }
 
+/// Gaps that began this long before a range are looked for, ms: seven days, longer than a market is
+/// closed.
+pub const GAP_LOOK_BACK_MS: i64 = 7 * 86_400_000;
+
 /// The reading side, shared by commands and pages.
 pub trait StoreReader: Send + Sync {
     /// Every symbol ever stored, sorted.
@@ -78,7 +82,7 @@ pub trait StoreReader: Send + Sync {
     /// Feed events of every partition of the log with `from_ms <= at < to_ms` (the producer's
     /// clock), in order of (partition, offset).
     fn events(&self, from_ms: i64, to_ms: i64) -> Result<Vec<StoredEvent>>;
-    /// Gaps of one symbol that overlap `[from_ms, to_ms)`, in order of (start, connection). Looks
-    /// for gaps that began up to seven days before the range.
+    /// Gaps of one symbol that overlap `[from_ms, to_ms)`, in order of (start, connection, cause).
+    /// Looks for gaps that began up to `GAP_LOOK_BACK_MS` before the range.
     fn gaps(&self, symbol: &str, from_ms: i64, to_ms: i64) -> Result<Vec<FeedGap>>;
 }

@@ -21,7 +21,7 @@ FULL = {1, 2, 4, 6, 7, 8, 13, 14, 15, 18, 19, 23, 28, 29, 31, 33, 34, 35, 36, 41
 CONDITIONAL = {9, 21, 30, 32}  # last only where there is no other; high and low always
 OFFICIAL = {16, 20, 39}  # not even volume
 FORM_T = 24
-# What the bars of brokers let set a price, beside Form-T outside the regular session.
+# What the minute bars of brokers let set a price; Form-T never does.
 BROKERS = FULL
 POLICIES = ["sip", "conservative", "all"]
 VOLUME_ONLY = {
@@ -57,9 +57,9 @@ def session_of(time_ms):
 
 
 def rights_of_code(code, session, policy="sip"):
-    number = int(code) if code.isascii() and code.strip().isdigit() else -1
+    number = int(code) if code.isascii() and code.isdigit() and not code.startswith("0") else -1
     rights = rights_on_the_tape(number, session)
-    if policy == "conservative" and number not in BROKERS | {FORM_T}:
+    if policy == "conservative" and number not in BROKERS:
         return rights._replace(last=NEVER, high_low=False)
     return rights
 

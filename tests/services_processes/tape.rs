@@ -1,6 +1,5 @@
-//! Whole days of trades with sale conditions through `ticksmith verify`, against bars that a program
-//! that shares no code with us computes from the same frames (tests/foreign/expected_bars.py).
-//! These need Python, and none of the servers.
+//! Whole days of trades with sale conditions through `ticksmith verify`, against the bars that a
+//! program that shares no code with us computes from the same frames. These need no server.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,12 +1,17 @@
+//! Which cause a difference is put under, and what explains it.
+
 use super::*;
 use crate::role::verify::causes::Cause;
 
-/// Cause, windows and remedies, and that text and JSON tell them.
-fn causes(frames: &str, rows: &str) -> Vec<(Cause, usize, Vec<(String, usize)>)> {
+/// Cause, windows, and the windows of each remedy.
+type Found = (Cause, usize, Vec<(String, usize)>);
+
+/// What `verify` finds, and that text and JSON tell them.
+fn causes(frames: &str, rows: &str) -> Vec<Found> {
     causes_of(case(frames.as_bytes(), &[HEADER, rows].concat()))
 }
 
-fn causes_of(case: Case) -> Vec<(Cause, usize, Vec<(String, usize)>)> {
+fn causes_of(case: Case) -> Vec<Found> {
     let report = case.report().expect("comparable");
     let text = report.text();
     let json: serde_json::Value = serde_json::from_str(&report.json()).expect("json");
@@ -27,11 +32,7 @@ fn causes_of(case: Case) -> Vec<(Cause, usize, Vec<(String, usize)>)> {
     told.collect()
 }
 
-fn one(
-    cause: Cause,
-    windows: usize,
-    remedies: &[(&str, usize)],
-) -> Vec<(Cause, usize, Vec<(String, usize)>)> {
+fn one(cause: Cause, windows: usize, remedies: &[(&str, usize)]) -> Vec<Found> {
     let remedies = remedies.iter().map(|(name, windows)| ((*name).to_owned(), *windows)).collect();
     vec![(cause, windows, remedies)]
 }

@@ -1,3 +1,5 @@
+//! Frames with sale conditions, sessions and volume-only bars: the contract clause by clause.
+
 use super::*;
 
 /// Rows that hold the bars of `frames` match, and rows with the other lines do not.
