@@ -42,6 +42,8 @@ Examples:
     ticksmith up --for 30s                     end by itself
     ticksmith bars --data ./data --symbol AAPL --interval 5m
     ticksmith trades --data ./data --symbol AAPL
+    ticksmith explain --data ./data --symbol AAPL --at 2026-01-05T14:32:00Z
+                                               why the bar of that time is what it is
   With Kafka and Cassandra, in this order:
     ticksmith topics                           create the topics, or report what differs
     ticksmith cassandra-init                   create keyspace and tables
@@ -102,6 +104,8 @@ pub enum Command {
     Bars(role::bars::Args),
     /// Print the trades of a symbol
     Trades(role::trades::Args),
+    /// Explain one bar: what set its prices, where its volume went, gaps and corrections
+    Explain(role::explain::Args),
     /// Create the Kafka topics, or report what differs
     Topics(role::topics::Args),
     /// Create the Cassandra keyspace and tables, or report what differs
@@ -121,6 +125,7 @@ impl Command {
             Self::Verify(args) => args.apply(config),
             Self::Bars(args) => args.apply(config),
             Self::Trades(args) => args.apply(config),
+            Self::Explain(args) => args.apply(config),
             Self::Topics(args) => args.apply(config),
             Self::CassandraInit(args) => args.apply(config),
             Self::Config(args) => args.apply(config),
@@ -137,6 +142,7 @@ impl Command {
             Self::Verify(args) => role::verify::run(args, config),
             Self::Bars(args) => role::bars::run(args, config),
             Self::Trades(args) => role::trades::run(args, config),
+            Self::Explain(args) => role::explain::run(args, config),
             Self::Topics(args) => role::topics::run(args, config),
             Self::CassandraInit(args) => role::cassandra_init::run(args, config),
             Self::Config(args) => role::config::run(args, config),
