@@ -1,5 +1,5 @@
-//! Every CQL statement of every Grafana dashboard, and the explanation of every bar, on real Cassandra
-//! with data in it: a tape with corrections and a feed that was away for 37 s.
+//! Every CQL statement of every Grafana dashboard, and the explanation of every bar, on real
+//! Cassandra with data in it: a tape with corrections and a feed that was away for 37 s.
 
 use crate::harness::{World, with_steady_servers};
 
