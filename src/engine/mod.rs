@@ -11,6 +11,7 @@ mod emission;
 mod feed;
 pub mod intake;
 mod partition;
+pub mod recompute;
 pub mod rules;
 pub mod session;
 mod snapshot;

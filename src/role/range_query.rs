@@ -82,13 +82,7 @@ impl RangeArgs {
     /// `Config` for a directory without data or a keyspace without tables, `Unavailable` when
     /// Cassandra does not answer.
     pub fn open(&self, config: &Config) -> Result<Box<dyn StoreReader>> {
-        match &self.data {
-            Some(directory) => Ok(Box::new(open_embedded(directory)?)),
-            None => {
-                let connection = Connection::open(&config.cassandra)?;
-                Ok(Box::new(CassandraReader::open(&connection, config)?))
-            }
-        }
+        open_reader(self.data.as_deref(), config)
     }
 
     /// Says why nothing was found: an unknown symbol is a mistake, an empty range is an answer.
@@ -106,6 +100,21 @@ impl RangeArgs {
     }
 }
 
+/// Reads a data directory of `ticksmith up`, or the configured Cassandra.
+///
+/// # Errors
+/// `Config` for a directory without data or a keyspace without tables, `Unavailable` when Cassandra
+/// does not answer.
+pub fn open_reader(data: Option<&Path>, config: &Config) -> Result<Box<dyn StoreReader>> {
+    match data {
+        Some(directory) => Ok(Box::new(open_embedded(directory)?)),
+        None => {
+            let connection = Connection::open(&config.cassandra)?;
+            Ok(Box::new(CassandraReader::open(&connection, config)?))
+        }
+    }
+}
+
 fn open_embedded(directory: &Path) -> Result<EmbeddedReader> {
     if !Database::exists(directory) {
         let shown = directory.display();
@@ -117,7 +126,8 @@ fn open_embedded(directory: &Path) -> Result<EmbeddedReader> {
     EmbeddedReader::open(&Database::open(directory)?)
 }
 
-fn unknown_symbol(symbol: &str, known: &[String]) -> Error {
+/// The sentence for a symbol that is not among `known`.
+pub fn unknown_symbol(symbol: &str, known: &[String]) -> Error {
     let wanted = symbol.to_uppercase();
     let likeness = |name: &str| {
         let name = name.to_uppercase();
@@ -145,7 +155,7 @@ fn unknown_symbol(symbol: &str, known: &[String]) -> Error {
 }
 
 /// RFC 3339 or epoch seconds, as ms since the epoch.
-fn instant_ms(text: &str) -> std::result::Result<i64, String> {
+pub fn instant_ms(text: &str) -> std::result::Result<i64, String> {
     if let Ok(seconds) = text.parse::<i64>() {
         let ms = seconds.checked_mul(1_000);
         return ms.ok_or_else(|| "it is beyond every calendar".to_owned());
