@@ -10,7 +10,9 @@ use ticksmith::model::{
     Amount, Bar, BarRevision, BarState, Disposition, FeedGap, Interval, Judged, Origin, PricePoint,
     RejectReason, Session, StoredEvent, Tally, Trade, Verdict,
 };
-use ticksmith::port::{BarQuery, BeatReport, Live, PartitionReport, StoreReader, Tier, TradeQuery};
+use ticksmith::port::{
+    BarQuery, BeatReport, Contradiction, Live, PartitionReport, StoreReader, Tier, TradeQuery,
+};
 use ticksmith::runtime::{Shutdown, SystemClock};
 
 struct Memory {
@@ -54,6 +56,10 @@ impl StoreReader for Memory {
     }
 
     fn gaps(&self, _symbol: &str, _from_ms: i64, _to_ms: i64) -> Result<Vec<FeedGap>> {
+        Ok(Vec::new())
+    }
+
+    fn contradictions(&self, _query: &BarQuery) -> Result<Vec<Contradiction>> {
         Ok(Vec::new())
     }
 }

@@ -19,7 +19,7 @@ pub mod symbol_class;
 mod symbols;
 mod windows;
 
-pub use conditions::Policy;
+pub use conditions::{ConditionTable, Policy};
 pub use intake::{Intake, IntakeConfig, IntakeCounts, IntakeOutput, Numbered, Rejection};
 pub use partition::Engine;
 pub use rules::Rules;

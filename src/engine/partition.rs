@@ -165,6 +165,7 @@ impl Engine {
         let judgement = match self.identify(key, &trade) {
             Ok(symbol) => {
                 let judgement = self.judge(&trade, symbol);
+                self.note_oddities(&trade, symbol, &judgement, effects);
                 self.merge_and_advance(origin, &trade, symbol, &judgement, effects);
                 judgement
             }
@@ -172,11 +173,6 @@ impl Engine {
         };
         self.count(judgement.disposition);
         let eligibility = judgement.eligibility;
-        if let (true, Some(codes)) =
-            (eligibility.is_some_and(|one| one.has_unknown_code), &trade.conditions)
-        {
-            effects.unknown_codes.extend(self.rules.conditions.unknown(codes).cloned());
-        }
         effects.trades.push(Judged {
             trade,
             origin,
@@ -189,6 +185,24 @@ impl Engine {
             behind_ms: judgement.behind_ms,
         });
         judgement.disposition
+    }
+
+    /// What the tables do not know of a trade that was believed.
+    fn note_oddities(
+        &self,
+        trade: &Trade,
+        index: SymbolIndex,
+        judgement: &Judgement,
+        effects: &mut Effects,
+    ) {
+        if judgement.eligibility.is_some_and(|one| one.has_unknown_code) {
+            let codes = trade.conditions.as_deref().unwrap_or_default();
+            let policy = self.symbols.get(index).policy;
+            effects.unknown_codes.extend(self.rules.conditions.unknown(codes, policy).cloned());
+        }
+        if judgement.session.is_some() && !self.sessions.covers(trade.trade_time_ms) {
+            effects.outside_calendar += 1;
+        }
     }
 
     /// Whose trade is it: key, partition, mark and owner. A record that does not belong here leaves

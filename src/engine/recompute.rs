@@ -21,7 +21,6 @@ pub struct Record {
 }
 
 /// What a record held.
-#[expect(clippy::large_enum_variant, reason = "both are of one size class, and trades are most")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Recorded {
     Trade(Trade),
@@ -84,8 +83,8 @@ pub fn recompute(rules: &Arc<Rules>, partition: Partition, log: &[Record]) -> Re
     found
 }
 
-/// The bars that trades beyond the allowed lateness belong to, with these merged. Prices, volume and
-/// counts are those of all trades; how complete the feed was is as without them.
+/// The bars that trades beyond the allowed lateness belong to, with these merged. Prices, volume
+/// and counts are those of all trades; how complete the feed was is as without them.
 pub fn with_late(
     rules: &Arc<Rules>,
     partition: Partition,

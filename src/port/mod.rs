@@ -12,4 +12,6 @@ pub use clock::Clock;
 pub use live::{BeatReport, Live, PartitionReport};
 pub use log::{Beat, Log, LogFactory, OutRecord, Polled, RawRecord, Restored, Topic};
 pub use publisher::Publisher;
-pub use store::{BarQuery, BarRemoval, Contradiction, Store, StoreReader, Tier, TradeQuery};
+pub use store::{
+    BarQuery, BarRemoval, Contradiction, GAP_LOOK_BACK_MS, Store, StoreReader, Tier, TradeQuery,
+};

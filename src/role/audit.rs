@@ -1,6 +1,6 @@
-//! `ticksmith audit`: recompute bars from bronze and compare them with gold. The log is put together
-//! again from what was stored of it and goes through a fresh engine; nothing that the stream wrote
-//! about it, neither state nor fate nor bar, is believed.
+//! `ticksmith audit`: recompute bars from bronze and compare them with gold. The log is put
+//! together again from what was stored of it and goes through a fresh engine; nothing that the
+//! stream wrote about it, neither state nor fate nor bar, is believed.
 
 pub(super) mod compare;
 pub(super) mod log;
@@ -67,11 +67,11 @@ impl Args {
 }
 
 /// What was gone through.
-struct Audit {
+pub(super) struct Audit {
     symbols: Symbols,
     intervals: Vec<Interval>,
     parts: Vec<Slice>,
-    comparison: Comparison,
+    pub(super) comparison: Comparison,
     /// Asked for, and not to be answered.
     not_auditable: Vec<Slice>,
     /// The first start that can be audited, ms.
@@ -168,8 +168,8 @@ impl Audit {
     fn remarks(&self, text: &mut String) {
         let Comparison { late_included, other_versions, differences, .. } = &self.comparison;
         if *late_included > 0 {
-            let _ =
-                writeln!(text, "{late_included} bars hold late trades (rebuild --include-late)");
+            let how = "rebuild --include-late";
+            let _ = writeln!(text, "{late_included} bars hold late trades ({how})");
         }
         for version in other_versions {
             let _ = writeln!(
@@ -195,8 +195,8 @@ impl Audit {
         let comparison = &self.comparison;
         let (gold, recomputed) = comparison.digests();
         let spans = |slices: &[Slice]| -> Vec<serde_json::Value> {
-            let span = |one: &Slice| serde_json::json!({"from": time_text(one.from_ms), "to": time_text(one.to_ms)});
-            slices.iter().map(span).collect()
+            let times = slices.iter().map(|one| (time_text(one.from_ms), time_text(one.to_ms)));
+            times.map(|(from, to)| serde_json::json!({"from": from, "to": to})).collect()
         };
         let intervals: Vec<String> = self.intervals.iter().map(Interval::to_string).collect();
         let report = serde_json::json!({
@@ -258,4 +258,4 @@ fn whole_windows(time_ms: i64, intervals: &[Interval]) -> i64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

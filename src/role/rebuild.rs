@@ -34,11 +34,11 @@ pub struct Args {
 }
 
 const AFTER_HELP: &str = "\
-Prints what would change, and does it with --apply. Every bar of the range is then written as the
-next generation, bars that bronze does not support are removed, and bar_revisions has each change
-(why = rebuild). The range begins and ends at boundaries of the longest interval. Windows that the
-stream may still hold in its state, and windows that bronze no longer reaches, are refused; without
---from and --to they are left out.
+Prints what would change, and does it with --apply: bars that differ from what bronze says are
+written as the next generation and added to bar_revisions (why = rebuild), and bars that bronze
+does not support are removed. The range begins and ends at boundaries of the longest interval.
+Windows that the stream may still hold in its state, and windows that bronze no longer reaches, are
+refused; without --from and --to they are left out.
 
 Examples:
   ticksmith rebuild --symbol AAPL --from 2026-01-05T14:00:00Z --to 2026-01-05T21:00:00Z
@@ -66,9 +66,10 @@ pub fn run(args: Args, config: Config) -> Result<()> {
     if !args.apply || plan.is_empty() {
         return Ok(());
     }
+    let now_ms = clock.now_us() / 1_000;
     let mut store = open_store(&args, &config, clock)?;
-    plan.write(store.as_mut())?;
-    range_query::print(plan.done().as_bytes())
+    let generation = plan.write(store.as_mut(), reader.as_ref(), now_ms)?;
+    range_query::print(plan.done(generation).as_bytes())
 }
 
 fn open_store(args: &Args, config: &Config, clock: Arc<dyn Clock>) -> Result<Box<dyn Store>> {
@@ -135,8 +136,8 @@ fn refuse_uncertain(stop: &Stop<'_>, whole: Slice, asked: &StretchArgs) -> Resul
         .min_by_key(|key| key.2);
     if let Some((symbol, interval, start_ms)) = gone {
         return Err(Error::Config(format!(
-            "{symbol} {interval} {} cannot be rebuilt: bronze or the feed events before it are past \
-             their retention; give --from {} or later",
+            "{symbol} {interval} {} cannot be rebuilt: bronze or the feed events before it are \
+             past their retention; give --from {} or later",
             time_text(*start_ms),
             time_text(whole.from_ms),
         )));
@@ -170,3 +171,6 @@ fn check_boundaries(stretch: &StretchArgs, longest: Interval) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,7 +63,7 @@ def session_of(time_ms):
 
 
 def rights_of_code(code, session):
-    number = int(code) if code.strip().isdigit() else -1
+    number = int(code) if code.isdigit() and not code.startswith("0") else -1
     if number in FULL:
         return EVERYTHING
     if number in CONDITIONAL:

@@ -100,7 +100,8 @@ impl Comparison {
         for (_, twin) in stop.contradictions.iter().filter(|(place, _)| place == key) {
             is_equal = false;
             let exact = expected.iter().find(|(field, _)| *field == twin.column);
-            let said = format!("{} beside {}_exact {}", twin.value, twin.column, twin.exact);
+            let (value, text) = (text(twin.value), text(twin.exact.as_deref()));
+            let said = format!("{value} beside {}_exact {text}", twin.column);
             self.gold.update(&said);
             let exact = exact.map(|(_, text)| text.as_str());
             self.name(key, "mismatched", &twin.column, Some(&said), exact);
@@ -162,8 +163,8 @@ impl std::fmt::Display for Difference {
     }
 }
 
-/// The stream may still be at it: the window is not closed, or it is within the lateness and gold is
-/// at another revision than the log was a moment ago. A bar without any trade is not of the stream.
+/// The stream may still be at it: the window is not closed, or it is within the lateness and gold
+/// is at another revision than the log was a moment ago. A bar without any trade is not its own.
 fn is_moving(
     stop: &Stop<'_>,
     key: &BarKey,

@@ -44,7 +44,7 @@ pub fn stretch(symbol: &str, from: Option<i64>, to: Option<i64>) -> StretchArgs 
     StretchArgs { symbol: symbol.into(), from, to, data: None }
 }
 
-fn audited(memory: &Memory, now_ms: i64, from: Option<i64>, to: Option<i64>) -> Audit {
+pub fn audited(memory: &Memory, now_ms: i64, from: Option<i64>, to: Option<i64>) -> Audit {
     audit(&stretch("all", from, to), &config(), memory, &Stands(now_ms)).expect("it can be done")
 }
 
@@ -126,7 +126,7 @@ proptest! {
 }
 
 /// A closed bar of the first symbol, an hour and a half into the market.
-fn some_key(memory: &Memory) -> crate::engine::recompute::BarKey {
+pub fn some_key(memory: &Memory) -> crate::engine::recompute::BarKey {
     let after_ms = START_MS + 90 * MINUTE_MS;
     let found = memory.with(|tables| {
         let mut keys = tables.gold.keys();
@@ -170,8 +170,12 @@ fn a_changed_field_is_found_and_named() {
 fn a_double_that_belies_its_exact_text_is_found() {
     let (memory, end_ms) = steady_store();
     let key = some_key(&memory);
-    let twin =
-        Contradiction { start_ms: key.2, column: "volume".into(), value: 1.5, exact: "1".into() };
+    let twin = Contradiction {
+        start_ms: key.2,
+        column: "volume".into(),
+        value: Some(1.5),
+        exact: Some("1".into()),
+    };
     memory.with(|tables| tables.contradictions.push((key, twin)));
     let audit = audited(&memory, end_ms, None, None);
     assert_eq!((audit.comparison.differing, audit.comparison.differences.len()), (1, 1));

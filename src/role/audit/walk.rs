@@ -110,7 +110,8 @@ impl Walk<'_> {
         let mut gold = self.gold(slice, symbols)?;
         let mut recomputed = wanted_bars(&stretch.recomputed.bars, slice, symbols);
         let is_settled = stretch.recomputed.is_settled(self.end_ms(slice), &self.rules);
-        if !is_settled && !(gold.is_empty() && recomputed.is_empty()) {
+        let is_empty = gold.is_empty() && recomputed.is_empty();
+        if !is_settled && !is_empty {
             log.read_on(&mut stretch, slice)?;
             gold = self.gold(slice, symbols)?;
             recomputed = wanted_bars(&stretch.recomputed.bars, slice, symbols);

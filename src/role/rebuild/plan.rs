@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use crate::codec::row;
 use crate::engine::recompute::BarKey;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Bar, BarRevision, Effects, RevisionWhy};
-use crate::port::{BarRemoval, Store};
+use crate::port::{BarQuery, BarRemoval, Store, StoreReader};
 use crate::role::audit::compare::{brief, unequal_fields};
 use crate::role::audit::range::Slice;
 use crate::role::audit::walk::Stop;
@@ -20,13 +21,14 @@ const WRITTEN_AT_ONCE: usize = 1_000;
 /// The bars of a range, old and new.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// Every recomputed bar, with the next generation.
-    bars: Vec<Bar>,
+    /// Recomputed bars, those with late trades among them, and bars that are not settled or beyond
+    /// what bronze keeps.
+    bars: usize,
+    with_late: usize,
+    left_out: usize,
     changes: Vec<Change>,
     /// Highest generation that gold has in the range.
     generation: i64,
-    /// Bars that are not settled, or beyond what bronze keeps.
-    left_out: u64,
     range: Option<Slice>,
 }
 
@@ -49,7 +51,8 @@ impl Plan {
             self.widen(stop, key);
             let (gold, recomputed) = (stop.gold.get(key), stop.recomputed.get(key));
             self.generation = self.generation.max(gold.map_or(0, |bar| bar.generation));
-            self.bars.extend(recomputed.cloned());
+            self.bars += usize::from(recomputed.is_some());
+            self.with_late += usize::from(recomputed.is_some_and(|bar| bar.late_included > 0));
             let is_same = match (gold, recomputed) {
                 (Some(gold), Some(recomputed)) => {
                     let is_whole = stop.contradictions.iter().all(|(place, _)| place != key);
@@ -86,14 +89,13 @@ impl Plan {
         let count =
             |is_so: fn(&Change) -> bool| self.changes.iter().filter(|one| is_so(one)).count();
         let changed = count(|one| one.gold.is_some() && one.recomputed.is_some());
-        let late = self.bars.iter().filter(|bar| bar.late_included > 0).count();
         let rows = [
-            ("bars", self.bars.len()),
+            ("bars", self.bars),
             ("changed", changed),
             ("added", count(|one| one.gold.is_none())),
             ("removed", count(|one| one.recomputed.is_none())),
-            ("with late", late),
-            ("left out", usize::try_from(self.left_out).unwrap_or(usize::MAX)),
+            ("with late", self.with_late),
+            ("left out", self.left_out),
         ];
         for (name, number) in rows {
             let _ = writeln!(text, "{name:<11} {number}");
@@ -113,23 +115,46 @@ impl Plan {
         text
     }
 
-    /// Writes every bar as the next generation, removes what nothing supports, and adds what changed
-    /// to the history.
+    /// Writes what differs as the next generation, also into the history, and removes what nothing
+    /// supports. Returns the generation.
+    ///
+    /// A row that was changed by hand has the write timestamp of that hour, which may lie above
+    /// that of the next generation. What is read back tells; then the generation is taken that
+    /// lies above the present.
     ///
     /// # Errors
-    /// The store's own; the same command again finishes what was begun.
-    pub fn write(&self, store: &mut dyn Store) -> Result<()> {
-        let generation = self.generation + 1;
-        let renewed = |bar: &Bar| Bar { generation, ..bar.clone() };
-        for bars in self.bars.chunks(WRITTEN_AT_ONCE) {
-            let bars = bars.iter().map(renewed).collect();
-            store.write(&Effects { bars, ..Effects::default() })?;
+    /// The store's own; the same command again finishes what was begun. `Config` when the rows stay
+    /// as they are all the same.
+    pub fn write(
+        &self,
+        store: &mut dyn Store,
+        reader: &dyn StoreReader,
+        now_ms: i64,
+    ) -> Result<i64> {
+        let oldest_ms = self.range.map_or(now_ms, |range| range.from_ms);
+        let next = self.generation + 1;
+        let above_now = next.max(row::generation_written_at(oldest_ms, now_ms) + 1);
+        for generation in [next, above_now] {
+            self.write_generation(store, generation)?;
+            if self.is_stored(reader, generation)? {
+                return Ok(generation);
+            }
         }
+        Err(Error::Config(
+            "rows of gold have write timestamps of the future and stay as they are; delete them \
+             with a timestamp above theirs, and rebuild again"
+                .into(),
+        ))
+    }
+
+    fn write_generation(&self, store: &mut dyn Store, generation: i64) -> Result<()> {
+        let renewed = |bar: &Bar| Bar { generation, ..bar.clone() };
+        let rebuilt = |bar: &Bar| BarRevision { bar: bar.clone(), why: RevisionWhy::Rebuild };
         for changes in self.changes.chunks(WRITTEN_AT_ONCE) {
             let bars = changes.iter().filter_map(|change| change.recomputed.as_ref());
-            let revision = |bar| BarRevision { bar: renewed(bar), why: RevisionWhy::Rebuild };
-            let revisions = bars.map(revision).collect();
-            store.write(&Effects { revisions, ..Effects::default() })?;
+            let bars: Vec<Bar> = bars.map(renewed).collect();
+            let revisions = bars.iter().map(rebuilt).collect();
+            store.write(&Effects { bars, revisions, ..Effects::default() })?;
             let unsupported = changes.iter().filter(|change| change.recomputed.is_none());
             let removals: Vec<BarRemoval> = unsupported
                 .map(|Change { key: (symbol, interval, start_ms), .. }| BarRemoval {
@@ -144,10 +169,36 @@ impl Plan {
         store.flush()
     }
 
+    /// Whether what changes is now there as planned.
+    fn is_stored(&self, reader: &dyn StoreReader, generation: i64) -> Result<bool> {
+        for Change { key: (symbol, interval, start_ms), recomputed, .. } in &self.changes {
+            let query = BarQuery {
+                symbol: symbol.to_string(),
+                interval: *interval,
+                from_ms: *start_ms,
+                to_ms: *start_ms + 1,
+                limit: 1,
+            };
+            let stored = reader.bars(&query)?.pop();
+            let is_planned = match (&stored, recomputed) {
+                (Some(stored), Some(planned)) => {
+                    stored.generation == generation
+                        && unequal_fields(stored, planned).is_empty()
+                        && reader.contradictions(&query)?.is_empty()
+                }
+                (stored, planned) => stored.is_none() && planned.is_none(),
+            };
+            if !is_planned {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// What was done, for people.
-    pub fn done(&self) -> String {
+    pub fn done(&self, generation: i64) -> String {
         let removed = self.changes.iter().filter(|change| change.recomputed.is_none()).count();
-        let (bars, generation) = (self.bars.len(), self.generation + 1);
+        let bars = self.changes.len() - removed;
         format!("wrote {bars} bars as generation {generation}, removed {removed}\n")
     }
 }

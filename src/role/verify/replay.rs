@@ -15,6 +15,7 @@ use crate::engine::{
 };
 use crate::error::{Error, Result};
 use crate::model::{Arrival, Bar, Effects, Frame, Origin, Tally, Trade};
+use crate::telemetry::stream as telemetry;
 
 /// The feed sends frames of some kilobytes; a longer line is no frame, and must not fill the
 /// memory.
@@ -158,6 +159,7 @@ impl Run {
     }
 
     fn keep_bars(&mut self) {
+        telemetry::outside_calendar(self.effects.outside_calendar);
         for bar in self.effects.bars.drain(..) {
             self.bars.insert((Arc::clone(&bar.symbol), bar.window.start_ms), bar);
         }
