@@ -3,8 +3,6 @@
 //! The table is `config/sale_conditions.csv`, after the consolidated tape plans; codes combine by
 //! AND, so one "no" disqualifies.
 
-use std::collections::BTreeSet;
-
 use crate::error::{Error, Result};
 use crate::model::{ExclusionReason, Session};
 
@@ -104,6 +102,15 @@ impl Policy {
         }
     }
 
+    /// The word of the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sip => "sip",
+            Self::Conservative => "conservative",
+            Self::All => "all",
+        }
+    }
+
     /// The default of a class: the tape's rules where there is a tape.
     pub fn for_class(class: SymbolClass) -> Self {
         if class == SymbolClass::UsStock { Self::Sip } else { Self::All }
@@ -193,6 +200,8 @@ impl Reading {
 #[derive(Debug, Clone)]
 pub struct ConditionTable {
     rights: [[Eligibility; CODES]; Reading::ALL.len()],
+    /// What the codes stand for; `None`: no row.
+    names: [Option<String>; CODES],
     version: i32,
 }
 
@@ -211,13 +220,15 @@ impl ConditionTable {
     /// # Errors
     /// `Config` naming `source`, the line and what is wrong with it; no version above 0; no row.
     pub fn parse(text: &str, source: &str) -> Result<Self> {
-        let mut table =
-            Self { rights: [[Eligibility::UNKNOWN; CODES]; Reading::ALL.len()], version: 0 };
-        let mut codes = BTreeSet::new();
+        let mut table = Self {
+            rights: [[Eligibility::UNKNOWN; CODES]; Reading::ALL.len()],
+            names: [const { None }; CODES],
+            version: 0,
+        };
         for (number, line) in (1..).zip(text.lines()) {
             let taken = match line.strip_prefix("# version,") {
                 Some(version) => table.take_version(version),
-                None if is_data(line) => table.take_row(line, &mut codes),
+                None if is_data(line) => table.take_row(line),
                 None => Ok(()),
             };
             taken.map_err(|problem| {
@@ -228,7 +239,7 @@ impl ConditionTable {
             let remedy = "write a line '# version,2' with a number above 0";
             return Err(Error::Config(format!("{source} has no version; {remedy}")));
         }
-        if codes.is_empty() {
+        if table.names.iter().all(Option::is_none) {
             let remedy = "write one as 12,Odd lot,no,no,yes,no,odd_lot";
             return Err(Error::Config(format!("{source} has no row; {remedy}")));
         }
@@ -244,13 +255,9 @@ impl ConditionTable {
         Ok(())
     }
 
-    fn take_row(
-        &mut self,
-        line: &str,
-        codes: &mut BTreeSet<usize>,
-    ) -> std::result::Result<(), String> {
-        let (code, row) = parse_row(line)?;
-        if !codes.insert(code) {
+    fn take_row(&mut self, line: &str) -> std::result::Result<(), String> {
+        let (code, name, row) = parse_row(line)?;
+        if self.names[code].replace(name.to_owned()).is_some() {
             return Err(format!("code {code} has a row already; keep one"));
         }
         for (rights, reading) in self.rights.iter_mut().zip(Reading::ALL) {
@@ -262,6 +269,11 @@ impl ConditionTable {
     /// Written on every bar; above 0.
     pub fn version(&self) -> i32 {
         self.version
+    }
+
+    /// What a code stands for; `None` when the table has no row for it.
+    pub fn name(&self, code: &str) -> Option<&str> {
+        self.names[parse_code(code)?].as_deref()
     }
 
     /// What a trade with these codes may update. `session` is that of its own New York time.
@@ -307,9 +319,9 @@ fn is_data(line: &str) -> bool {
 }
 
 /// The error says what is wrong and what to write instead.
-fn parse_row(line: &str) -> std::result::Result<(usize, Row), String> {
+fn parse_row(line: &str) -> std::result::Result<(usize, &str, Row), String> {
     let fields: Vec<&str> = line.split(',').collect();
-    let [code, _name, last, high_low, volume, broker, reason] = fields[..] else {
+    let [code, name, last, high_low, volume, broker, reason] = fields[..] else {
         return Err(format!("{} fields; write {HEADER}", fields.len()));
     };
     let code = parse_code(code).ok_or_else(|| format!("the code is no number below {CODES}"))?;
@@ -328,7 +340,7 @@ fn parse_row(line: &str) -> std::result::Result<(usize, Row), String> {
     if row.volume == Cell::No && sets_price {
         return Err("no volume, but a price; a code without volume sets none: use no".into());
     }
-    Ok((code, row))
+    Ok((code, name, row))
 }
 
 fn unknown_reason(text: &str) -> String {

@@ -8,6 +8,7 @@ pub mod conditions;
 mod connections;
 mod coverage;
 mod emission;
+pub mod explanation;
 mod feed;
 pub mod intake;
 mod partition;

@@ -270,12 +270,7 @@ impl Engine {
     ) -> Eligibility {
         let symbol = self.symbols.get(index);
         let codes = trade.conditions.as_deref().unwrap_or_default();
-        let judged = self.rules.conditions.judge(codes, symbol.policy, session);
-        // A venue without trades sends price updates of volume 0; on the tape they mean nothing.
-        if symbol.class == SymbolClass::UsStock && clean.volume.is_zero() {
-            return Eligibility { last: Last::No, high_low: false, ..judged };
-        }
-        judged
+        self.rules.eligibility(symbol.class, symbol.policy, codes, clean.volume, session)
     }
 
     fn lateness(&self, trade: &Trade, index: SymbolIndex, behind_ms: i64) -> Option<Lateness> {

@@ -3,12 +3,14 @@
 //! async machinery and lets a test drive the shipping code step by step.
 
 pub mod clock;
+pub mod explain;
 pub mod live;
 pub mod log;
 pub mod publisher;
 pub mod store;
 
 pub use clock::Clock;
+pub use explain::{Explain, ExplainRequest};
 pub use live::{BeatReport, Live, PartitionReport};
 pub use log::{Beat, Log, LogFactory, OutRecord, Polled, RawRecord, Restored, Topic};
 pub use publisher::Publisher;

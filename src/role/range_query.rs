@@ -1,5 +1,5 @@
-//! What `bars` and `trades` share: the range that is asked for, the store it is read from, and what
-//! to say about a symbol that nobody has heard of.
+//! What the commands that read share: the range that is asked for, the store it is read from, and
+//! what to say about a symbol that nobody has heard of.
 
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -34,12 +34,22 @@ pub enum Format {
     Json,
 }
 
-/// The arguments that name rows.
+/// The arguments that name a symbol and the store that has it.
 #[derive(Debug, clap::Args)]
-pub struct RangeArgs {
+pub struct SymbolArgs {
     /// Symbol as the feed spells it, for example AAPL or BINANCE:BTCUSDT
     #[arg(long, value_name = "SYMBOL")]
     pub symbol: String,
+    /// Data directory of `ticksmith up`; without it the configured Cassandra is read
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+/// The arguments that name rows.
+#[derive(Debug, clap::Args)]
+pub struct RangeArgs {
+    #[command(flatten)]
+    pub of: SymbolArgs,
     /// From this instant on: RFC 3339 or epoch seconds
     #[arg(long, value_name = "TIME", value_parser = instant_ms, allow_negative_numbers = true)]
     from: Option<i64>,
@@ -52,9 +62,6 @@ pub struct RangeArgs {
     /// How to print them
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
-    /// Data directory of `ticksmith up`; without it the configured Cassandra is read
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
 }
 
 impl RangeArgs {
@@ -76,6 +83,19 @@ impl RangeArgs {
         self.limit.unwrap_or(if ranged { RANGE_ROWS } else { NEWEST_ROWS })
     }
 
+    /// Says why nothing was found: an unknown symbol is a mistake, an empty range is an answer.
+    ///
+    /// # Errors
+    /// `Config` naming the symbol and those that are alike or there.
+    pub fn nothing_found(&self, what: &str, reader: &dyn StoreReader) -> Result<()> {
+        self.of.require_known(reader)?;
+        // A remark, not a row: it must not end up in a file of rows.
+        let _ = writeln!(io::stderr(), "no {what} of {} in this range", self.of.symbol);
+        Ok(())
+    }
+}
+
+impl SymbolArgs {
     /// The store to read from.
     ///
     /// # Errors
@@ -85,15 +105,11 @@ impl RangeArgs {
         open_reader(self.data.as_deref(), config)
     }
 
-    /// Says why nothing was found: an unknown symbol is a mistake, an empty range is an answer.
-    ///
     /// # Errors
-    /// `Config` naming the symbol and those that are alike or there.
-    pub fn nothing_found(&self, what: &str, reader: &dyn StoreReader) -> Result<()> {
+    /// `Config` naming the symbol, when nobody ever heard of it, and those that are alike or there.
+    pub fn require_known(&self, reader: &dyn StoreReader) -> Result<()> {
         let symbols = reader.symbols()?;
         if symbols.contains(&self.symbol) {
-            // A remark, not a row: it must not end up in a file of rows.
-            let _ = writeln!(io::stderr(), "no {what} of {} in this range", self.symbol);
             return Ok(());
         }
         Err(unknown_symbol(&self.symbol, &symbols))

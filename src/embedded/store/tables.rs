@@ -200,3 +200,23 @@ pub fn refused(connection: &Connection, problem: &rusqlite::Error) -> Error {
         _ => Error::Config(format!("{file}: {problem}; give --data another directory")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_the_tables_is_a_new_layout() {
+        let interval = Interval::parse("5m").expect("an interval");
+        let text = [BASE, &create_revisions(), &create_gold(interval)].concat();
+        // FNV-1a.
+        let fingerprint = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        assert_eq!(
+            fingerprint, 18_099_574_641_746_535_567,
+            "raise LAYOUT in database.rs when older files lack something, then put the new \
+             number here"
+        );
+    }
+}

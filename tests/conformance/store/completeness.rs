@@ -168,7 +168,7 @@ pub fn events_come_back_in_the_order_of_the_log(world: &dyn World) -> Result<()>
     Ok(())
 }
 
-fn gap(symbol: &str, from_ms: i64, to_ms: Option<i64>) -> FeedGap {
+pub fn gap(symbol: &str, from_ms: i64, to_ms: Option<i64>) -> FeedGap {
     FeedGap {
         symbol: symbol.into(),
         feed: "finnhub/0".into(),
