@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS feed_events (
     expires_s INTEGER NOT NULL,
     PRIMARY KEY (log_partition, at_us, connection, seq)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS feed_events_at ON feed_events (at_us);
 CREATE TABLE IF NOT EXISTS feed_gaps (
     symbol TEXT NOT NULL, gap_start INTEGER NOT NULL, connection INTEGER NOT NULL,
     cause TEXT NOT NULL, feed TEXT NOT NULL, gap_end INTEGER, gap_ms INTEGER,
