@@ -14,7 +14,8 @@ use ticksmith::model::{
     PricePoint, RejectReason, RevisionWhy, Session, StoredEvent, Tally, Trade, Verdict,
 };
 use ticksmith::port::{
-    BarQuery, BeatReport, Clock, Live, PartitionReport, StoreReader, Tier, TradeQuery,
+    BarQuery, BeatReport, Clock, Contradiction, Live, PartitionReport, StoreReader, Tier,
+    TradeQuery,
 };
 use ticksmith::role::explain::Explainer;
 use ticksmith::runtime::{Shutdown, SystemClock};
@@ -67,6 +68,10 @@ impl StoreReader for Memory {
     fn gaps(&self, symbol: &str, from_ms: i64, to_ms: i64) -> Result<Vec<FeedGap>> {
         let wanted = |gap: &&FeedGap| gap.symbol == symbol && gap.overlaps(from_ms, to_ms);
         Ok(self.gaps.iter().filter(wanted).cloned().collect())
+    }
+
+    fn contradictions(&self, _query: &BarQuery) -> Result<Vec<Contradiction>> {
+        Ok(Vec::new())
     }
 }
 

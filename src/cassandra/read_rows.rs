@@ -3,10 +3,12 @@
 mod bar;
 mod feed;
 mod trade;
+mod twins;
 
 pub use bar::{BarRow, RevisionRow};
 pub use feed::{EventRow, GapRow};
 pub use trade::TradeRow;
+pub use twins::TwinRow;
 
 use crate::error::{Error, Result};
 use crate::model::Session;

@@ -9,14 +9,14 @@ use scylla::statement::prepared::PreparedStatement;
 use scylla::value::CqlTimestamp;
 
 use super::Connection;
-use super::read_rows::{BarRow, TradeRow};
+use super::read_rows::{BarRow, TradeRow, TwinRow};
 use super::schema::{self, Schema};
 use super::schema_check;
 use crate::codec::row;
 use crate::config::{Config, Lifetimes};
 use crate::error::{Error, Result};
 use crate::model::{Bar, BarRevision, FeedGap, Interval, Judged, StoredEvent};
-use crate::port::{BarQuery, StoreReader, TradeQuery};
+use crate::port::{BarQuery, Contradiction, StoreReader, TradeQuery};
 use days::DayQueries;
 
 /// The queries on one interval's bars.
@@ -26,6 +26,7 @@ struct GoldQueries {
     /// The start of the oldest bar of a range.
     oldest: PreparedStatement,
     symbols: PreparedStatement,
+    twins: PreparedStatement,
 }
 
 /// `port::StoreReader` on Cassandra. Its calls block.
@@ -113,12 +114,15 @@ impl GoldQueries {
         let range = "WHERE symbol = ? AND ts >= ? AND ts < ?";
         let columns = BarRow::COLUMNS.join(", ");
         let bars = format!("SELECT {columns} FROM {table} {range} ORDER BY ts DESC LIMIT ?");
+        let twins = TwinRow::COLUMNS.join(", ");
+        let twins = format!("SELECT {twins} FROM {table} {range} ORDER BY ts ASC");
         let oldest = format!("SELECT ts FROM {table} {range} ORDER BY ts ASC LIMIT 1");
         Ok(Self {
             interval,
             bars: prepare(connection, bars)?,
             oldest: prepare(connection, oldest)?,
             symbols: prepare(connection, format!("SELECT DISTINCT symbol FROM {table}"))?,
+            twins: prepare(connection, twins)?,
         })
     }
 }
@@ -169,5 +173,13 @@ impl StoreReader for CassandraReader {
 
     fn gaps(&self, symbol: &str, from_ms: i64, to_ms: i64) -> Result<Vec<FeedGap>> {
         self.connection.block_on(self.gaps_between(symbol, from_ms, to_ms))
+    }
+
+    fn contradictions(&self, query: &BarQuery) -> Result<Vec<Contradiction>> {
+        let statement = &self.gold(query.interval)?.twins;
+        let times = (CqlTimestamp(query.from_ms), CqlTimestamp(query.to_ms));
+        let values = (row::key_symbol(&query.symbol), times.0, times.1);
+        let rows: Vec<TwinRow> = self.connection.block_on(self.rows(statement, values))?;
+        Ok(rows.into_iter().flat_map(TwinRow::contradictions).collect())
     }
 }

@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use rustc_hash::FxHashMap;
 
 use crate::error::{Error, Result};
-use crate::model::{Bar, Disposition, FeedEvent, FeedGap, Interval, Judged, Trade};
+use crate::model::{Amount, Bar, Disposition, FeedEvent, FeedGap, Interval, Judged, Trade};
 
 /// Length of one partition of a symbol's trades, ms. A symbol with 5 million trades a day fills
 /// about 5 MB in it on average, and 90 MB when twenty times as many come in a burst.
@@ -100,6 +100,12 @@ pub fn gap_write_timestamp_us(gap: &FeedGap) -> i64 {
     gap.from_ms.saturating_mul(1_000).saturating_add(ended_us)
 }
 
+/// The highest generation of a window's bars whose write timestamps lie before `now_ms`.
+pub fn generation_written_at(window_start_ms: i64, now_ms: i64) -> i64 {
+    let age_us = now_ms.saturating_sub(window_start_ms).saturating_mul(1_000);
+    age_us.div_euclid(REVISIONS_PER_GENERATION).max(0)
+}
+
 /// Seconds a row shall live when that differs from its table's `ttl_s`; `None`: as the table says.
 ///
 /// A rewrite must not live longer than the first write, so its age is taken off. What is older than
@@ -177,6 +183,12 @@ pub fn updates_text(judged: &Judged) -> Option<&'static str> {
 pub fn parse_updates(text: Option<&str>) -> Option<[bool; 3]> {
     let index = UPDATES.iter().position(|words| *words == text.unwrap_or_default())?;
     Some([0, 1, 2].map(|bit| index & (1 << bit) != 0))
+}
+
+/// Whether a double and the exact decimal beside it say the same.
+pub fn agree(value: Option<f64>, exact: Option<&str>) -> bool {
+    let exact = exact.and_then(|text| text.parse::<Amount>().ok());
+    value.is_some() && value == exact.map(Amount::to_f64)
 }
 
 /// A feed event's symbols as one text, a JSON array; `None` when it names none.

@@ -12,6 +12,7 @@ pub mod explanation;
 mod feed;
 pub mod intake;
 mod partition;
+pub mod recompute;
 pub mod rules;
 pub mod session;
 mod snapshot;

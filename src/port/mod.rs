@@ -14,4 +14,6 @@ pub use explain::{Explain, ExplainRequest};
 pub use live::{BeatReport, Live, PartitionReport};
 pub use log::{Beat, Log, LogFactory, OutRecord, Polled, RawRecord, Restored, Topic};
 pub use publisher::{Published, Publisher};
-pub use store::{BarQuery, BarRemoval, GAP_LOOK_BACK_MS, Store, StoreReader, Tier, TradeQuery};
+pub use store::{
+    BarQuery, BarRemoval, Contradiction, GAP_LOOK_BACK_MS, Store, StoreReader, Tier, TradeQuery,
+};

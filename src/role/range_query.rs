@@ -102,13 +102,7 @@ impl SymbolArgs {
     /// `Config` for a directory without data or a keyspace without tables, `Unavailable` when
     /// Cassandra does not answer.
     pub fn open(&self, config: &Config) -> Result<Box<dyn StoreReader>> {
-        match &self.data {
-            Some(directory) => Ok(Box::new(open_embedded(directory)?)),
-            None => {
-                let connection = Connection::open(&config.cassandra)?;
-                Ok(Box::new(CassandraReader::open(&connection, config)?))
-            }
-        }
+        open_reader(self.data.as_deref(), config)
     }
 
     /// # Errors
@@ -119,6 +113,21 @@ impl SymbolArgs {
             return Ok(());
         }
         Err(unknown_symbol(&self.symbol, &symbols))
+    }
+}
+
+/// Reads a data directory of `ticksmith up`, or the configured Cassandra.
+///
+/// # Errors
+/// `Config` for a directory without data or a keyspace without tables, `Unavailable` when Cassandra
+/// does not answer.
+pub fn open_reader(data: Option<&Path>, config: &Config) -> Result<Box<dyn StoreReader>> {
+    match data {
+        Some(directory) => Ok(Box::new(open_embedded(directory)?)),
+        None => {
+            let connection = Connection::open(&config.cassandra)?;
+            Ok(Box::new(CassandraReader::open(&connection, config)?))
+        }
     }
 }
 
@@ -133,7 +142,8 @@ fn open_embedded(directory: &Path) -> Result<EmbeddedReader> {
     EmbeddedReader::open(&Database::open(directory)?)
 }
 
-fn unknown_symbol(symbol: &str, known: &[String]) -> Error {
+/// The sentence for a symbol that is not among `known`.
+pub fn unknown_symbol(symbol: &str, known: &[String]) -> Error {
     let wanted = symbol.to_uppercase();
     let likeness = |name: &str| {
         let name = name.to_uppercase();

@@ -34,23 +34,25 @@ macro_rules! bar_row {
     };
 }
 
+// What a row must have is optional here: one that was put in by hand, by whatever was left out, has
+// to be readable to be found.
 bar_row! {
     symbol: String,
     ts: CqlTimestamp,
-    window_end: CqlTimestamp,
+    window_end: Option<CqlTimestamp>,
     open: Option<f64>,
     high: Option<f64>,
     low: Option<f64>,
     close: Option<f64>,
-    volume_exact: String,
+    volume_exact: Option<String>,
     vwap: Option<f64>,
-    trade_count: i64,
-    state: String,
-    revision: i64,
-    generation: i64,
+    trade_count: Option<i64>,
+    state: Option<String>,
+    revision: Option<i64>,
+    generation: Option<i64>,
     coverage: Option<f64>,
-    gap_ms: i64,
-    verdict: String,
+    gap_ms: Option<i64>,
+    verdict: Option<String>,
     session: Option<String>,
     open_time: Option<CqlTimestamp>,
     open_connection: Option<i64>,
@@ -64,19 +66,19 @@ bar_row! {
     close_time: Option<CqlTimestamp>,
     close_connection: Option<i64>,
     close_seq: Option<i64>,
-    excluded_odd_lot_volume_exact: String,
-    excluded_odd_lot_count: i64,
-    excluded_extended_volume_exact: String,
-    excluded_extended_count: i64,
-    excluded_out_of_sequence_volume_exact: String,
-    excluded_out_of_sequence_count: i64,
-    excluded_average_price_volume_exact: String,
-    excluded_average_price_count: i64,
-    excluded_unknown_volume_exact: String,
-    excluded_unknown_count: i64,
-    excluded_other_volume_exact: String,
-    excluded_other_count: i64,
-    conditions_version: i32,
+    excluded_odd_lot_volume_exact: Option<String>,
+    excluded_odd_lot_count: Option<i64>,
+    excluded_extended_volume_exact: Option<String>,
+    excluded_extended_count: Option<i64>,
+    excluded_out_of_sequence_volume_exact: Option<String>,
+    excluded_out_of_sequence_count: Option<i64>,
+    excluded_average_price_volume_exact: Option<String>,
+    excluded_average_price_count: Option<i64>,
+    excluded_unknown_volume_exact: Option<String>,
+    excluded_unknown_count: Option<i64>,
+    excluded_other_volume_exact: Option<String>,
+    excluded_other_count: Option<i64>,
+    conditions_version: Option<i32>,
     late_included: Option<i64>,
 }
 
@@ -92,28 +94,28 @@ impl BarRow {
         ];
         let mut exclusions = [Exclusion::default(); 6];
         for (exclusion, (volume, count)) in exclusions.iter_mut().zip(excluded) {
-            *exclusion = Exclusion { volume: parse_amount(volume)?, count };
+            *exclusion = Exclusion { volume: parse_amount(volume)?, count: count.unwrap_or(0) };
         }
+        let end_ms = self.window_end.map_or(self.ts.0, |end| end.0);
         Ok(Bar {
             interval,
-            window: Window { start_ms: self.ts.0, end_ms: self.window_end.0 },
+            window: Window { start_ms: self.ts.0, end_ms },
             open: point(self.open, self.open_time, self.open_connection, self.open_seq),
             high: point(self.high, self.high_time, self.high_connection, self.high_seq),
             low: point(self.low, self.low_time, self.low_connection, self.low_seq),
             close: point(self.close, self.close_time, self.close_connection, self.close_seq),
             volume: parse_amount(&self.volume_exact)?,
             vwap: self.vwap,
-            trade_count: self.trade_count,
+            trade_count: self.trade_count.unwrap_or(0),
             excluded: exclusions,
             session: parse_session(self.session.as_deref())?,
             coverage: self.coverage,
-            gap_ms: self.gap_ms,
-            verdict: Verdict::parse(&self.verdict)
-                .ok_or_else(|| unknown("verdict", &self.verdict))?,
-            state: BarState::parse(&self.state).ok_or_else(|| unknown("state", &self.state))?,
-            revision: self.revision,
-            generation: self.generation,
-            conditions_version: self.conditions_version,
+            gap_ms: self.gap_ms.unwrap_or(0),
+            verdict: word(self.verdict.as_deref(), "verdict", Verdict::parse, Verdict::Unknown)?,
+            state: word(self.state.as_deref(), "state", BarState::parse, BarState::Provisional)?,
+            revision: self.revision.unwrap_or(0),
+            generation: self.generation.unwrap_or(0),
+            conditions_version: self.conditions_version.unwrap_or(0),
             // Null in rows from before the column was there.
             late_included: self.late_included.unwrap_or(0),
             symbol: self.symbol.into(),
@@ -121,8 +123,18 @@ impl BarRow {
     }
 }
 
-fn parse_amount(text: &str) -> Result<Amount> {
+fn parse_amount(text: &Option<String>) -> Result<Amount> {
+    let Some(text) = text else { return Ok(Amount::ZERO) };
     text.parse().map_err(|()| unknown("an exact volume", text))
+}
+
+fn word<T>(
+    text: Option<&str>,
+    column: &str,
+    parse: impl FnOnce(&str) -> Option<T>,
+    absent: T,
+) -> Result<T> {
+    text.map_or(Ok(absent), |text| parse(text).ok_or_else(|| unknown(column, text)))
 }
 
 fn point(

@@ -9,6 +9,7 @@ use crate::model::{
     FeedEventKind, FeedGap, GapCause, Interval, Judged, LateWindow, Lateness, Origin, PricePoint,
     RevisionWhy, Session, StoredEvent, Trade, Verdict, Window,
 };
+use crate::port::Contradiction;
 
 type Exclusions = [Exclusion; ExclusionReason::ALL.len()];
 
@@ -121,18 +122,35 @@ fn read_exclusions(row: &Row<'_>) -> rusqlite::Result<Exclusions> {
     Ok(excluded)
 }
 
+/// Cells of a bar's row whose exact twin says something else.
+pub fn read_contradictions(row: &Row<'_>) -> rusqlite::Result<Vec<Contradiction>> {
+    let mut found = Vec::new();
+    let excluded =
+        ExclusionReason::ALL.iter().map(|one| format!("excluded_{}_volume", one.as_str()));
+    for column in std::iter::once("volume".to_owned()).chain(excluded) {
+        let value: Option<f64> = row.get(&*column)?;
+        let exact: Option<String> = row.get(&*format!("{column}_exact"))?;
+        if !row::agree(value, exact.as_deref()) {
+            found.push(Contradiction { start_ms: row.get("ts")?, column, value, exact });
+        }
+    }
+    Ok(found)
+}
+
 fn read_amount(row: &Row<'_>, column: &str) -> rusqlite::Result<Amount> {
     parsed(row, column, |text| text.parse().ok())
 }
 
 fn read_point(row: &Row<'_>, price: &str) -> rusqlite::Result<Option<PricePoint>> {
-    let Some(value) = row.get(price)? else { return Ok(None) };
-    Ok(Some(PricePoint {
-        price: value,
-        trade_time_ms: row.get(&*format!("{price}_time"))?,
-        connection: row.get(&*format!("{price}_connection"))?,
-        seq: row.get(&*format!("{price}_seq"))?,
-    }))
+    let whole: Option<f64> = row.get(price)?;
+    let part = |of: &str| row.get::<_, Option<i64>>(&*format!("{price}_{of}"));
+    // A price that no trade is named for was not written by us, and is none.
+    let (Some(price), Some(trade_time_ms), Some(connection), Some(seq)) =
+        (whole, part("time")?, part("connection")?, part("seq")?)
+    else {
+        return Ok(None);
+    };
+    Ok(Some(PricePoint { price, trade_time_ms, connection, seq }))
 }
 
 /// A row of `bar_revisions`.

@@ -6,12 +6,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, Params, Row};
 
 use super::super::Database;
-use super::nouns::{read_bar, read_event, read_gap, read_revision, read_trade};
+use super::nouns::{
+    read_bar, read_contradictions, read_event, read_gap, read_revision, read_trade,
+};
 use super::tables;
 use crate::codec::row;
 use crate::error::{Error, Result};
 use crate::model::{Bar, BarRevision, FeedGap, Interval, Judged, StoredEvent};
-use crate::port::{BarQuery, GAP_LOOK_BACK_MS, StoreReader, Tier, TradeQuery};
+use crate::port::{BarQuery, Contradiction, GAP_LOOK_BACK_MS, StoreReader, Tier, TradeQuery};
 
 /// `port::StoreReader` on the shared file.
 pub struct EmbeddedReader {
@@ -150,5 +152,17 @@ impl StoreReader for EmbeddedReader {
         let mut gaps = self.rows(text, (row::key_symbol(symbol), begun_ms, to_ms), read_gap)?;
         gaps.retain(|gap| gap.overlaps(from_ms, to_ms));
         Ok(gaps)
+    }
+
+    fn contradictions(&self, query: &BarQuery) -> Result<Vec<Contradiction>> {
+        self.require(query.interval)?;
+        let text = format!(
+            "SELECT * FROM {} WHERE symbol = ?1 AND ts >= ?2 AND ts < ?3 AND state <> '{}' \
+             ORDER BY ts",
+            tables::gold_table(query.interval),
+            tables::REMOVED
+        );
+        let values = (row::key_symbol(&query.symbol), query.from_ms, query.to_ms);
+        Ok(self.rows(&text, values, read_contradictions)?.into_iter().flatten().collect())
     }
 }
