@@ -211,6 +211,9 @@ impl State {
         self.processes[id].ended = true;
         self.trace(|| format!("{id}: ended"));
         if !is_killed && !self.is_violated() {
+            let stopped =
+                invariants::stops_in_time(&self.processes[id], self.now_us, &self.options);
+            self.check(stopped);
             self.strand(id);
             self.time_session(id);
             self.restart_later(id);
@@ -229,12 +232,21 @@ impl State {
             self.store_away_until_us = self.now_us + self.random.random_range(1..15 * SECOND);
         }
         if self.chance(self.options.restart) {
-            let alive = self.processes.iter().rev().find(|one| !one.ended && !one.killed);
-            if let Some(process) = alive {
-                process.shutdown.request();
+            let alive = self.processes.iter().rposition(|one| !one.ended && !one.killed);
+            if let Some(id) = alive {
+                self.ask_to_stop(id);
                 self.count("clean stop", "");
             }
         }
+    }
+
+    /// SIGTERM.
+    fn ask_to_stop(&mut self, id: usize) {
+        let now_us = self.now_us;
+        let process = &mut self.processes[id];
+        process.shutdown.request();
+        process.asked_us.get_or_insert(now_us);
+        self.trace(|| format!("{id}: asked to stop"));
     }
 
     pub fn is_store_away(&self) -> bool {
@@ -245,24 +257,24 @@ impl State {
         self.trace(|| "calm".into());
         self.is_calm = true;
         self.store_away_until_us = 0;
-        for process in &mut self.processes {
-            process.stopped_until_us = 0;
-        }
     }
 
     fn watch(&mut self) {
         self.schedule_in(SECOND / 2, Event::Watch);
         let Self { observer, broker, .. } = self;
         observer.read_on(broker);
-        if !self.is_calm || self.is_stopping {
-            return;
+        if self.now_us > self.options.feed_us + AFTER_THE_FEED_US + PATIENCE_US {
+            let broke_off = match self.is_stopping {
+                true => "a process was asked to stop, and runs on",
+                false => "input is left, and nobody takes it",
+            };
+            self.check(invariants::goes_on(broke_off));
         }
-        if self.is_all_delivered() && (self.options.ends_bounded || self.is_everything_consumed()) {
+        let is_over = self.options.ends_bounded || self.is_everything_consumed();
+        if self.is_calm && !self.is_stopping && self.is_all_delivered() && is_over {
             self.trace(|| "stopping for good".into());
             self.is_stopping = true;
-            self.processes.iter().for_each(|process| process.shutdown.request());
-        } else if self.now_us > self.options.feed_us + AFTER_THE_FEED_US + PATIENCE_US {
-            self.check(invariants::goes_on("input is left, and nobody takes it"));
+            (0..self.processes.len()).for_each(|id| self.ask_to_stop(id));
         }
     }
 

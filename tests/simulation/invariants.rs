@@ -12,10 +12,14 @@ use ticksmith::port::{Beat, BeatReport, Topic};
 
 use crate::broker::{Broker, Stored};
 use crate::group::{Group, Membership};
+use crate::options::{MS, Options, SECOND};
 use crate::oracle::{Lane, Oracle};
 use crate::process::AVRO;
 use crate::tables::{BarKey, Row, Tables, TradeKey, bar_key, trade_key};
-use crate::world::State;
+use crate::world::{Process, State};
+
+/// No call of a port blocks for longer, so that a stop is noticed: µs.
+const LONGEST_CALL_US: i64 = 4 * SECOND;
 
 /// A bar, its generation and its revision.
 pub type ContentKey = (BarKey, i64, i64);
@@ -80,6 +84,21 @@ const GOES_ON: Invariant = Invariant {
 
 pub fn goes_on(problem: &str) -> Checked {
     GOES_ON.holds(false, || problem.to_owned())
+}
+
+const STOPS: Invariant = Invariant {
+    name: "stops in time",
+    says: "a process that is asked to stop ends within the drain deadline and one call of a port",
+};
+
+/// The time of one that was stopped by SIGSTOP meanwhile is not its own.
+pub fn stops_in_time(process: &Process, now_us: i64, options: &Options) -> Checked {
+    let Some(asked_us) = process.asked_us.filter(|asked| *asked > process.stopped_until_us) else {
+        return Ok(());
+    };
+    let deadline_us = options.schedule.drain_deadline_ms as i64 * MS;
+    let (took_us, bound_us) = (now_us - asked_us, deadline_us + LONGEST_CALL_US);
+    STOPS.holds(took_us <= bound_us, || format!("it took {took_us} us of {bound_us}"))
 }
 
 const REPORT: Invariant =

@@ -170,7 +170,7 @@ impl Swarm {
             batch_records: self.between(3, 50) as usize,
             provisional_every_ms: self.between(500, 5_000) as u64,
             provisional_max_lag_ms: 60_000,
-            drain_deadline_ms: self.between(500, 60_000) as u64,
+            drain_deadline_ms: self.between(500, 6_000) as u64,
             silver_topic: true,
             provisional_to_topic: self.0.random_bool(0.2),
             exactly_once: true,

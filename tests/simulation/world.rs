@@ -59,6 +59,8 @@ pub struct Process {
     pub shutdown: Shutdown,
     pub killed: bool,
     pub ended: bool,
+    /// When it was asked to stop.
+    pub asked_us: Option<i64>,
     /// Stopped by SIGSTOP until then.
     pub stopped_until_us: i64,
     /// Rows that the store has not acknowledged.
@@ -264,6 +266,7 @@ impl State {
             shutdown: Shutdown::default(),
             killed: false,
             ended: false,
+            asked_us: None,
             stopped_until_us: 0,
             in_flight: Vec::new(),
             turn: Arc::clone(&turn),
