@@ -6,6 +6,7 @@
 //! offsets. Until then nothing is open, so a store that is away fences nobody.
 
 mod outbox;
+mod pace;
 mod partitions;
 
 use std::collections::BTreeMap;
@@ -23,11 +24,9 @@ use crate::runtime::Shutdown;
 use crate::telemetry::stream as events;
 
 use outbox::Outbox;
+use pace::{lag_ms, wait_ms};
 use partitions::Partitions;
 
-/// First and longest pause after a dependency refused, ms.
-const RETRY_INITIAL_MS: u64 = 100;
-const RETRY_LONGEST_MS: u64 = 5_000;
 /// While the stream is behind, a micro-batch may be so many times longer and larger: nobody waits
 /// for its first record then, and a store is fastest with many rows of one partition at a time.
 const CATCH_UP_FACTOR: usize = 5;
@@ -190,6 +189,14 @@ impl Pipeline {
             })
     }
 
+    /// To be asked before every call that may take long: none begins after the deadline.
+    fn check_deadline(&mut self) -> Result<()> {
+        if self.gives_up() {
+            return Err(Error::Interrupted("the drain deadline has passed".into()));
+        }
+        Ok(())
+    }
+
     fn since_ms(&self, instant_us: i64) -> u64 {
         let elapsed_us = self.parts.clock.monotonic_us() - instant_us;
         u64::try_from(elapsed_us / 1_000).unwrap_or(0)
@@ -334,10 +341,12 @@ impl Pipeline {
 
     /// Store acknowledged, then one transaction.
     fn end_beat(&mut self) -> Result<()> {
+        self.check_deadline()?;
         let flush_started_us = self.parts.clock.monotonic_us();
         self.with_store("flush", |store| store.flush())?;
         let commit_started_us = self.parts.clock.monotonic_us();
         if self.beat_records > 0 || !self.outbox.is_empty() {
+            self.check_deadline()?;
             let beat = self.make_beat()?;
             self.log.commit(&beat)?;
             self.outbox.recycle(beat);
@@ -407,7 +416,8 @@ impl Pipeline {
             Error::Rejoin(_) => {
                 self.partitions.owe_nothing();
                 self.log.close();
-                if !self.reopen()? {
+                // To join only to leave would cost the others a rebalance.
+                if self.is_stopping() || !self.reopen()? {
                     return Ok(false);
                 }
             }
@@ -465,20 +475,6 @@ impl Pipeline {
         }
         Ok(())
     }
-}
-
-fn wait_ms(failures: u32) -> u64 {
-    let doublings = failures.saturating_sub(1).min(10);
-    RETRY_INITIAL_MS.saturating_mul(1 << doublings).min(RETRY_LONGEST_MS)
-}
-
-/// Time to read `lag_records` at the pace of a beat that took `taken` records in `lasted_us`, ms.
-fn lag_ms(lag_records: i64, taken: usize, lasted_us: i64) -> i64 {
-    if lag_records == 0 {
-        return 0;
-    }
-    let taken = i64::try_from(taken).unwrap_or(i64::MAX).max(1);
-    lag_records.saturating_mul(lasted_us / 1_000) / taken
 }
 
 fn add(sum: &mut Tally, one: Tally) {

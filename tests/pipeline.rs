@@ -18,8 +18,8 @@ use ticksmith::model::{
 };
 use ticksmith::pipeline::{self, Parts, Schedule};
 use ticksmith::port::{
-    BarRemoval, Beat, BeatReport, Live, Log, LogFactory, OutRecord, Polled, Publisher, RawRecord,
-    Restored, Store, Topic,
+    BarRemoval, Beat, BeatReport, Clock, Live, Log, LogFactory, OutRecord, Polled, Publisher,
+    RawRecord, Restored, Store, Topic,
 };
 use ticksmith::runtime::{Shutdown, SystemClock};
 
@@ -345,4 +345,88 @@ fn a_drain_shows_the_open_windows_as_provisional_and_closes_nothing() {
     assert!(open.len() >= 8, "5 m and 1 h of four symbols are open: {}", open.len());
     // What was drained is closed properly when the feed goes on.
     assert_eq!(run(broker.factory("group"), None, schedule()), EXPECTED);
+}
+
+/// Time that passes when the test says so.
+#[derive(Default)]
+struct HandClock(AtomicUsize);
+
+impl Clock for HandClock {
+    fn now_us(&self) -> i64 {
+        self.0.load(Ordering::Relaxed) as i64
+    }
+    fn monotonic_us(&self) -> i64 {
+        self.now_us()
+    }
+    fn sleep(&self, duration: Duration) {
+        self.0.fetch_add(duration.as_micros() as usize, Ordering::Relaxed);
+    }
+}
+
+/// A stop is asked for during the first write; the flush then takes `flush_s`.
+struct StopAtWrite {
+    shutdown: Shutdown,
+    clock: Arc<HandClock>,
+    flush_s: u64,
+}
+
+impl Store for StopAtWrite {
+    fn write(&mut self, _: &Effects) -> Result<()> {
+        self.shutdown.request();
+        Ok(())
+    }
+    fn flush(&mut self) -> Result<()> {
+        self.clock.sleep(Duration::from_secs(self.flush_s));
+        Ok(())
+    }
+    fn remove(&mut self, _: &[BarRemoval]) -> Result<()> {
+        unreachable!("a stream removes nothing")
+    }
+}
+
+/// Commits that were tried, and sessions that were opened, when the flush at a stop takes so long.
+fn stop_with_flush_of(flush_s: u64, first_commit: usize) -> (usize, usize) {
+    let (_directory, broker) = broker();
+    fill(&broker);
+    let (commits, opened) = (Arc::new(AtomicUsize::new(first_commit)), Arc::default());
+    let faulty = FaultyFactory { inner: broker.factory("group"), commits: Arc::clone(&commits) };
+    let factory = CountedFactory { inner: Box::new(faulty), opened: Arc::clone(&opened) };
+    let (shutdown, clock) = (Shutdown::default(), Arc::new(HandClock::default()));
+    let store = StopAtWrite { shutdown: shutdown.clone(), clock: Arc::clone(&clock), flush_s };
+    let parts = Parts {
+        log_factory: Box::new(factory),
+        store: Some(Box::new(store)),
+        live: Arc::new(NoOneWatches),
+        avro: Arc::new(Avro::single_object()),
+        rules: rules(),
+        clock,
+        schedule: Schedule { drain_deadline_ms: 4_000, ..schedule() },
+        trades_topic: "trades".into(),
+    };
+    pipeline::run(parts, shutdown).expect("a clean stop");
+    (commits.load(Ordering::Relaxed) - first_commit, opened.load(Ordering::Relaxed))
+}
+
+struct CountedFactory {
+    inner: Box<dyn LogFactory>,
+    opened: Arc<AtomicUsize>,
+}
+
+impl LogFactory for CountedFactory {
+    fn open(&mut self) -> Result<Box<dyn Log>> {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        self.inner.open()
+    }
+}
+
+#[test]
+fn a_stop_commits_within_its_deadline_and_begins_nothing_after_it() {
+    assert_eq!(stop_with_flush_of(1, 0), (1, 1));
+    assert_eq!(stop_with_flush_of(60, 0), (0, 1));
+}
+
+#[test]
+fn who_is_fenced_while_it_stops_does_not_join_again() {
+    // The fourth commit of the faulty log is fenced.
+    assert_eq!(stop_with_flush_of(1, 3), (1, 1));
 }
