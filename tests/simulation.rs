@@ -8,6 +8,8 @@
 mod broker;
 #[path = "simulation/campaign.rs"]
 mod campaign;
+#[path = "simulation/crew.rs"]
+mod crew;
 #[path = "simulation/events.rs"]
 mod events;
 #[path = "simulation/feed.rs"]

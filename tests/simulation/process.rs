@@ -13,6 +13,7 @@ use ticksmith::pipeline::{self, Parts, Schedule};
 use ticksmith::port::{BeatReport, Clock, Live, LogFactory, Store};
 use ticksmith::runtime::Shutdown;
 
+use crate::crew;
 use crate::events::Event;
 use crate::invariants::{self, Checked};
 use crate::options::MS;
@@ -26,8 +27,6 @@ pub const EPOCH_US: i64 = 1_772_461_800_000_000;
 
 pub static AVRO: LazyLock<Arc<Avro>> = LazyLock::new(|| Arc::new(Avro::single_object()));
 
-const THREAD: &str = "simulated";
-
 /// Starts a process; it runs when its turn comes.
 pub fn start(state: &mut State, world: &Arc<World>, run: Run) {
     quiet_panics();
@@ -37,9 +36,7 @@ pub fn start(state: &mut State, world: &Arc<World>, run: Run) {
     state.trace(|| format!("{id}: started, {run:?}"));
     let shutdown = state.processes[id].shutdown.clone();
     let parts = parts(state, &seat, run);
-    let body = move || live(&seat, parts, &shutdown, run);
-    let thread = std::thread::Builder::new().name(THREAD.into()).stack_size(512 * 1_024);
-    state.threads.push(thread.spawn(body).expect("a thread"));
+    crew::run(Box::new(move || live(&seat, parts, &shutdown, run)));
     state.schedule_in(MS, Event::Resume(id));
 }
 
@@ -95,7 +92,7 @@ fn quiet_panics() {
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if std::thread::current().name() != Some(THREAD) {
+            if std::thread::current().name() != Some(crew::THREAD) {
                 before(info);
             }
         }));

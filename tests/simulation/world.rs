@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -88,7 +87,6 @@ pub struct State {
     pub is_stopping: bool,
     pub store_away_until_us: i64,
     pub rebalance_timed: u64,
-    pub threads: Vec<JoinHandle<()>>,
     pub counts: Counts,
     pub events: BTreeMap<(i64, u64), Event>,
     scheduled: u64,
@@ -117,7 +115,6 @@ impl World {
             is_stopping: false,
             store_away_until_us: 0,
             rebalance_timed: 0,
-            threads: Vec::new(),
             counts,
             events: BTreeMap::new(),
             scheduled: 0,
@@ -154,12 +151,6 @@ pub fn run(seed: u64, plant: Option<Plant>, is_traced: bool) -> Outcome {
     while state.running != DIRECTOR {
         state = world.director.wait(state).unwrap_or_else(PoisonError::into_inner);
     }
-    let threads = std::mem::take(&mut state.threads);
-    drop(state);
-    for thread in threads {
-        thread.join().expect("a process' panic is caught on its thread");
-    }
-    let mut state = world.lock();
     if state.violation.is_none() {
         let checked = invariants::at_the_end(&mut state);
         state.check(checked);
