@@ -112,19 +112,25 @@ impl Connections {
             observed.ended = self.supersede(event);
         }
         let watermark_ms = self.watermark_ms.unwrap_or(i64::MIN);
+        let is_superseded = self.is_superseded(event);
         let Some(state) = self.known.get_mut(self.recent) else { return observed };
         confirm(state, event.confirmed_feed_time_ms);
-        if let (None, Some(feed_time_ms)) = (state.feed_offset_ms, event.feed_time_ms) {
+        if let (None, Some(feed_time_ms)) = (state.ended_by, event.feed_time_ms) {
+            observed.is_dated = state.feed_offset_ms.is_none();
             state.feed_offset_ms = Some(feed_time_ms - event.at_us.div_euclid(1_000));
-            observed.is_dated = true;
         }
         match ending(event.kind) {
             Some(cause) if state.ended_by.is_none() => {
                 end(state, watermark_ms, cause);
                 observed.ended.push(state.connection);
             }
-            // A log that begins after the `connected` event still proves liveness by the rest.
-            None if state.ended_at_watermark_ms.is_none() => state.live = true,
+            None if state.ended_by.is_none() && !state.live => {
+                // A log that begins after the `connected` event still proves liveness by the rest.
+                state.live = !is_superseded;
+                if is_superseded {
+                    end(state, watermark_ms, GapCause::ProducerLost);
+                }
+            }
             _ => {}
         }
         if event.kind == FeedEventKind::Heartbeat && event.feed_time_ms > state.feed_time_ms {
@@ -150,9 +156,22 @@ impl Connections {
         ended
     }
 
+    /// What a producer had queued before another one took its key arrives late: its connection never
+    /// lives here, or it would hold the watermark for good.
+    fn is_superseded(&self, event: &FeedEvent) -> bool {
+        let is_newer = |state: &ConnectionState| state.connection > event.connection;
+        self.known.iter().any(|state| state.live && state.feed == event.feed && is_newer(state))
+    }
+
     /// What is known of a connection, while its mark is kept.
     pub fn find(&self, connection: i64) -> Option<&ConnectionState> {
-        self.known.iter().find(|state| state.connection == connection)
+        // The newest ones, which nearly everybody asks for, are last.
+        self.known.iter().rev().find(|state| state.connection == connection)
+    }
+
+    /// Connected, and not known to have ended.
+    pub fn is_live(&self, connection: i64) -> bool {
+        self.find(connection).is_some_and(|state| state.live)
     }
 
     /// A closed window that ends at `end_ms` waits until `connection` is confirmed so far.

@@ -23,29 +23,50 @@ impl Stretch {
     }
 }
 
-/// The times in which a symbol's feed was up, as far as is known.
+/// A time of which a live connection was not heard yet: settled by a later sign of it, or its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Open {
+    pub connection: i64,
+    pub from_ms: i64,
+    pub to_ms: i64,
+}
+
+/// The times in which a symbol's feed was up, as far as is known. Ups are in order and apart.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Timeline {
     ups: Vec<Stretch>,
-    /// The newest owner is live: what follows the last stretch is not settled.
-    is_open: bool,
+    opens: Vec<Open>,
 }
 
 impl Timeline {
     /// `find` knows every connection whose mark is still kept.
     pub fn of<'a>(spans: &[OwnedSpan], find: impl Fn(i64) -> Option<&'a ConnectionState>) -> Self {
-        let mut ups: Vec<Stretch> = Vec::with_capacity(spans.len());
+        let mut line = Self { ups: Vec::with_capacity(spans.len()), opens: Vec::new() };
         for (index, span) in spans.iter().enumerate() {
-            let Some(from_ms) = span.up_from_ms else { continue };
-            let before_ms = ups.last().map_or(i64::MIN, |up| up.to_ms);
-            let from_ms = from_ms.max(before_ms);
-            let confirmed_ms = find(span.connection).and_then(|state| state.confirmed_ms);
-            let next_ms = spans[index + 1..].iter().find_map(|next| next.up_from_ms);
-            let to_ms = confirmed_ms.unwrap_or(from_ms).min(next_ms.unwrap_or(i64::MAX));
-            ups.push(Stretch { from_ms, to_ms: to_ms.max(from_ms) });
+            let state = find(span.connection);
+            let is_live = state.is_some_and(|state| state.live);
+            let next_ms = taken_over_ms(&spans[index + 1..], state);
+            let before_ms = line.confirmed_to_ms().unwrap_or(i64::MIN);
+            let from_ms = span.up_from_ms.map_or(before_ms, |from_ms| from_ms.max(before_ms));
+            let confirmed_ms = state.and_then(|state| state.confirmed_ms);
+            let confirmed_ms = confirmed_ms.filter(|_| span.up_from_ms.is_some());
+            if let Some(confirmed_ms) = confirmed_ms {
+                let to_ms = confirmed_ms.min(next_ms).max(from_ms);
+                line.ups.push(Stretch { from_ms, to_ms });
+            }
+            if is_live {
+                let to_ms = line.confirmed_to_ms().unwrap_or(from_ms);
+                line.open(span.connection, from_ms.max(to_ms), next_ms);
+            }
         }
-        let newest = spans.last().and_then(|span| find(span.connection));
-        Self { ups, is_open: newest.is_some_and(|state| state.live) }
+        line
+    }
+
+    fn open(&mut self, connection: i64, from_ms: i64, to_ms: i64) {
+        let from_ms = self.opens.last().map_or(from_ms, |before| before.to_ms.max(from_ms));
+        if from_ms < to_ms {
+            self.opens.push(Open { connection, from_ms, to_ms });
+        }
     }
 
     /// Where the last stretch ends: the last confirmed instant.
@@ -53,13 +74,19 @@ impl Timeline {
         self.ups.last().map(|up| up.to_ms)
     }
 
+    /// What is still to be heard of within the window, and by when.
+    pub fn awaited(&self, window: Window) -> impl Iterator<Item = (i64, i64)> {
+        let overlaps =
+            move |open: &&Open| open.from_ms < window.end_ms && open.to_ms > window.start_ms;
+        let opens = self.opens.iter().filter(overlaps);
+        opens.map(move |open| (open.connection, open.to_ms.min(window.end_ms)))
+    }
+
     /// What the window gets out of it.
     pub fn assess(&self, window: Window, losses: &[Loss]) -> Completeness {
         let Window { start_ms, end_ms } = window;
-        let (Some(first), Some(last)) = (self.ups.first(), self.ups.last()) else {
-            return Completeness::default();
-        };
-        if end_ms <= first.from_ms {
+        let is_within = self.ups.first().is_some_and(|first| end_ms > first.from_ms);
+        if !is_within {
             // Before anybody asked for the symbol, nobody can say.
             return Completeness::default();
         }
@@ -69,8 +96,11 @@ impl Timeline {
             .flat_map(|loss| self.ups.iter().map(move |up| (loss, up)))
             .map(|(loss, up)| up.overlap_ms(loss.from_ms.max(start_ms), loss.to_ms.min(end_ms)))
             .sum();
-        let unconfirmed_ms =
-            if self.is_open { (end_ms - last.to_ms.max(start_ms)).max(0) } else { 0 };
+        let opens = self.opens.iter();
+        let unconfirmed_ms: i64 = opens
+            .map(|open| Stretch { from_ms: open.from_ms, to_ms: open.to_ms })
+            .map(|open| open.overlap_ms(start_ms, end_ms))
+            .sum();
         Completeness {
             up_ms: Some(up_ms - lost_ms),
             gap_ms: end_ms - start_ms - up_ms - unconfirmed_ms + lost_ms,
@@ -78,6 +108,16 @@ impl Timeline {
             has_losses: losses.iter().any(|loss| hits(loss, window)),
         }
     }
+}
+
+/// When the next owners took over, in feed time. While the old one lives, the clock of one that has
+/// no feed time yet is read by the old one's.
+fn taken_over_ms(next: &[OwnedSpan], state: Option<&ConnectionState>) -> i64 {
+    let offset_ms = state.filter(|state| state.live).and_then(|state| state.feed_offset_ms);
+    let dated = |span: &OwnedSpan| {
+        span.up_from_ms.or_else(|| Some(span.since_us.div_euclid(1_000) + offset_ms?))
+    };
+    next.iter().find_map(dated).unwrap_or(i64::MAX)
 }
 
 fn hits(loss: &Loss, window: Window) -> bool {
@@ -90,17 +130,19 @@ fn hits(loss: &Loss, window: Window) -> bool {
 pub fn add_loss(losses: &mut Vec<Loss>, loss: Loss, grain_ms: i64) -> bool {
     let is_instant = loss.from_ms == loss.to_ms;
     let grain = |time_ms: i64| time_ms.div_euclid(grain_ms);
-    if is_instant && losses.iter().any(|known| grain(known.from_ms) == grain(loss.from_ms)) {
+    let tells_same = |known: &Loss| {
+        known.from_ms == known.to_ms && grain(known.from_ms) == grain(loss.from_ms)
+            || known.from_ms <= loss.from_ms && known.to_ms > loss.from_ms
+    };
+    if is_instant && losses.iter().any(tells_same) {
         return false;
     }
     losses.push(loss);
-    losses.sort_by_key(|one| one.from_ms);
+    losses.sort_by_key(|one| (one.from_ms, one.to_ms));
     let mut merged: Vec<Loss> = Vec::with_capacity(losses.len());
     for one in losses.drain(..) {
         match merged.last_mut() {
-            Some(last) if one.from_ms <= last.to_ms && one.from_ms < one.to_ms => {
-                last.to_ms = last.to_ms.max(one.to_ms);
-            }
+            Some(last) if is_one(last, &one) => last.to_ms = last.to_ms.max(one.to_ms),
             _ => merged.push(one),
         }
     }
@@ -111,6 +153,16 @@ pub fn add_loss(losses: &mut Vec<Loss>, loss: Loss, grain_ms: i64) -> bool {
     true
 }
 
+/// Two losses in order of their starts touch; an instant at the end of a time stays apart, since it
+/// belongs to the window that starts there.
+fn is_one(earlier: &Loss, later: &Loss) -> bool {
+    let is_instant = |loss: &Loss| loss.from_ms == loss.to_ms;
+    if is_instant(later) && !is_instant(earlier) {
+        return later.from_ms < earlier.to_ms;
+    }
+    later.from_ms <= earlier.to_ms
+}
+
 /// Pessimistic: what lies between the two counts as lost too.
 fn merge_nearest(losses: &mut Vec<Loss>) {
     let distance = |index: &usize| losses[index + 1].from_ms - losses[*index].to_ms;
@@ -119,17 +171,35 @@ fn merge_nearest(losses: &mut Vec<Loss>) {
     losses[nearest].to_ms = losses[nearest].to_ms.max(taken.to_ms);
 }
 
-/// Forgets what no window that ends after `before_ms` can see; the newest owner stays.
-pub fn forget(spans: &mut Vec<OwnedSpan>, losses: &mut Vec<Loss>, before_ms: i64) -> bool {
+/// Forgets what no window that starts at `before_ms` or later can see; the newest owner stays.
+pub fn forget<'a>(
+    spans: &mut Vec<OwnedSpan>,
+    losses: &mut Vec<Loss>,
+    before_ms: i64,
+    find: impl Fn(i64) -> Option<&'a ConnectionState>,
+) {
     // A span is needed as long as its successor starts within reach.
     let gone = spans
         .windows(2)
         .take_while(|pair| pair[1].up_from_ms.is_some_and(|from_ms| from_ms <= before_ms))
         .count();
     spans.drain(..gone);
-    let lost = losses.len();
     losses.retain(|loss| loss.to_ms >= before_ms);
-    gone > 0 || losses.len() != lost
+    // One that never was up matters only by what it took from a connection that lives on: a feed
+    // that connects in vain all night must not fill the memory.
+    let newest = spans.last().copied();
+    let mut before_lives = false;
+    spans.retain(|span| {
+        let state = find(span.connection);
+        let lives = state.is_some_and(|state| state.live);
+        let was_up = is_up(span, state);
+        std::mem::replace(&mut before_lives, lives) || lives || was_up || Some(*span) == newest
+    });
+}
+
+/// The connection was heard of while it had the symbol.
+pub fn is_up(span: &OwnedSpan, state: Option<&ConnectionState>) -> bool {
+    span.up_from_ms.is_some() && state.is_some_and(|state| state.confirmed_ms.is_some())
 }
 
 #[cfg(test)]
