@@ -10,9 +10,10 @@ use crate::model::{Completeness, ConnectionState, Loss, OwnedSpan, Window};
 /// Losses kept of one symbol; beyond that the two nearest ones are taken as one.
 const LOSSES_LIMIT: usize = 256;
 
-/// `[from_ms, to_ms)`.
+/// `[from_ms, to_ms)` of one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stretch {
+    connection: i64,
     from_ms: i64,
     to_ms: i64,
 }
@@ -23,19 +24,22 @@ impl Stretch {
     }
 }
 
-/// A time of which a live connection was not heard yet: settled by a later sign of it, or its end.
+/// A time between stretches: nobody delivered the symbol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Open {
+pub struct Gap {
+    /// The connection before it.
     pub connection: i64,
     pub from_ms: i64,
-    pub to_ms: i64,
+    /// Where it ends, and the connection that took up again; `None` while it lasts.
+    pub next: Option<(i64, i64)>,
 }
 
-/// The times in which a symbol's feed was up, as far as is known. Ups are in order and apart.
+/// The times in which a symbol's feed was up, as far as is known. Stretches are in order and apart.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Timeline {
     ups: Vec<Stretch>,
-    opens: Vec<Open>,
+    /// A live connection was not heard of yet: settled by a later sign of it, or by its end.
+    opens: Vec<Stretch>,
 }
 
 impl Timeline {
@@ -43,20 +47,20 @@ impl Timeline {
     pub fn of<'a>(spans: &[OwnedSpan], find: impl Fn(i64) -> Option<&'a ConnectionState>) -> Self {
         let mut line = Self { ups: Vec::with_capacity(spans.len()), opens: Vec::new() };
         for (index, span) in spans.iter().enumerate() {
-            let state = find(span.connection);
-            let is_live = state.is_some_and(|state| state.live);
-            let next_ms = taken_over_ms(&spans[index + 1..], state);
+            let connection = span.connection;
+            let state = find(connection);
+            let next_ms = spans[index + 1..].iter().filter_map(|next| next.up_from_ms).min();
+            let next_ms = next_ms.unwrap_or(i64::MAX);
             let before_ms = line.confirmed_to_ms().unwrap_or(i64::MIN);
-            let from_ms = span.up_from_ms.map_or(before_ms, |from_ms| from_ms.max(before_ms));
+            let mut from_ms = span.up_from_ms.map_or(before_ms, |from_ms| from_ms.max(before_ms));
             let confirmed_ms = state.and_then(|state| state.confirmed_ms);
-            let confirmed_ms = confirmed_ms.filter(|_| span.up_from_ms.is_some());
-            if let Some(confirmed_ms) = confirmed_ms {
+            if let Some(confirmed_ms) = confirmed_ms.filter(|_| span.up_from_ms.is_some()) {
                 let to_ms = confirmed_ms.min(next_ms).max(from_ms);
-                line.ups.push(Stretch { from_ms, to_ms });
+                line.ups.push(Stretch { connection, from_ms, to_ms });
+                from_ms = to_ms;
             }
-            if is_live {
-                let to_ms = line.confirmed_to_ms().unwrap_or(from_ms);
-                line.open(span.connection, from_ms.max(to_ms), next_ms);
+            if state.is_some_and(|state| state.live) {
+                line.open(connection, from_ms, next_ms);
             }
         }
         line
@@ -65,7 +69,7 @@ impl Timeline {
     fn open(&mut self, connection: i64, from_ms: i64, to_ms: i64) {
         let from_ms = self.opens.last().map_or(from_ms, |before| before.to_ms.max(from_ms));
         if from_ms < to_ms {
-            self.opens.push(Open { connection, from_ms, to_ms });
+            self.opens.push(Stretch { connection, from_ms, to_ms });
         }
     }
 
@@ -74,10 +78,28 @@ impl Timeline {
         self.ups.last().map(|up| up.to_ms)
     }
 
+    /// The times since the first stretch that are neither up nor open.
+    pub fn gaps(&self) -> Vec<Gap> {
+        let known = self.ups.iter().chain(&self.opens);
+        let counts = |one: &&Stretch| one.from_ms < one.to_ms || self.ups.first() == Some(*one);
+        let mut stretches: Vec<&Stretch> = known.filter(counts).collect();
+        stretches.sort_by_key(|one| one.from_ms);
+        let mut gaps = Vec::new();
+        let pairs = stretches.iter().zip(stretches.iter().skip(1));
+        for (before, after) in pairs.filter(|(before, after)| before.to_ms < after.from_ms) {
+            let next = Some((after.from_ms, after.connection));
+            gaps.push(Gap { connection: before.connection, from_ms: before.to_ms, next });
+        }
+        if let Some(last) = stretches.last().filter(|last| last.to_ms < i64::MAX) {
+            gaps.push(Gap { connection: last.connection, from_ms: last.to_ms, next: None });
+        }
+        gaps
+    }
+
     /// What is still to be heard of within the window, and by when.
     pub fn awaited(&self, window: Window) -> impl Iterator<Item = (i64, i64)> {
         let overlaps =
-            move |open: &&Open| open.from_ms < window.end_ms && open.to_ms > window.start_ms;
+            move |open: &&Stretch| open.from_ms < window.end_ms && open.to_ms > window.start_ms;
         let opens = self.opens.iter().filter(overlaps);
         opens.map(move |open| (open.connection, open.to_ms.min(window.end_ms)))
     }
@@ -96,11 +118,8 @@ impl Timeline {
             .flat_map(|loss| self.ups.iter().map(move |up| (loss, up)))
             .map(|(loss, up)| up.overlap_ms(loss.from_ms.max(start_ms), loss.to_ms.min(end_ms)))
             .sum();
-        let opens = self.opens.iter();
-        let unconfirmed_ms: i64 = opens
-            .map(|open| Stretch { from_ms: open.from_ms, to_ms: open.to_ms })
-            .map(|open| open.overlap_ms(start_ms, end_ms))
-            .sum();
+        let unconfirmed_ms: i64 =
+            self.opens.iter().map(|open| open.overlap_ms(start_ms, end_ms)).sum();
         Completeness {
             up_ms: Some(up_ms - lost_ms),
             gap_ms: end_ms - start_ms - up_ms - unconfirmed_ms + lost_ms,
@@ -108,16 +127,6 @@ impl Timeline {
             has_losses: losses.iter().any(|loss| hits(loss, window)),
         }
     }
-}
-
-/// When the next owners took over, in feed time. While the old one lives, the clock of one that has
-/// no feed time yet is read by the old one's.
-fn taken_over_ms(next: &[OwnedSpan], state: Option<&ConnectionState>) -> i64 {
-    let offset_ms = state.filter(|state| state.live).and_then(|state| state.feed_offset_ms);
-    let dated = |span: &OwnedSpan| {
-        span.up_from_ms.or_else(|| Some(span.since_us.div_euclid(1_000) + offset_ms?))
-    };
-    next.iter().find_map(dated).unwrap_or(i64::MAX)
 }
 
 fn hits(loss: &Loss, window: Window) -> bool {
@@ -178,27 +187,32 @@ pub fn forget<'a>(
     before_ms: i64,
     find: impl Fn(i64) -> Option<&'a ConnectionState>,
 ) {
-    // A span is needed as long as its successor starts within reach.
-    let gone = spans
-        .windows(2)
-        .take_while(|pair| pair[1].up_from_ms.is_some_and(|from_ms| from_ms <= before_ms))
-        .count();
+    // A span is needed as long as its successor starts within reach, or was not heard of yet: the
+    // gap between them is still to be told.
+    let is_past = |next: &OwnedSpan| {
+        next.up_from_ms.is_some_and(|from_ms| from_ms <= before_ms)
+            && is_up(next, find(next.connection))
+    };
+    let gone = spans.windows(2).take_while(|pair| is_past(&pair[1])).count();
     spans.drain(..gone);
     losses.retain(|loss| loss.to_ms >= before_ms);
-    // One that never was up matters only by what it took from a connection that lives on: a feed
-    // that connects in vain all night must not fill the memory.
+    // One that never was up matters only by what it took from the one before: a feed that connects
+    // in vain all night must not fill the memory.
     let newest = spans.last().copied();
-    let mut before_lives = false;
+    let mut before: Option<&ConnectionState> = None;
     spans.retain(|span| {
         let state = find(span.connection);
-        let lives = state.is_some_and(|state| state.live);
-        let was_up = is_up(span, state);
-        std::mem::replace(&mut before_lives, lives) || lives || was_up || Some(*span) == newest
+        let before = std::mem::replace(&mut before, state);
+        let is_live = |state: Option<&ConnectionState>| state.is_some_and(|state| state.live);
+        let confirmed_ms = before.and_then(|before| before.confirmed_ms);
+        let took =
+            is_live(before) || span.up_from_ms.is_some_and(|from_ms| confirmed_ms > Some(from_ms));
+        Some(*span) == newest || is_live(state) || is_up(span, state) || took
     });
 }
 
 /// The connection was heard of while it had the symbol.
-pub fn is_up(span: &OwnedSpan, state: Option<&ConnectionState>) -> bool {
+fn is_up(span: &OwnedSpan, state: Option<&ConnectionState>) -> bool {
     span.up_from_ms.is_some() && state.is_some_and(|state| state.confirmed_ms.is_some())
 }
 

@@ -8,7 +8,7 @@ use crate::model::{
 
 use super::cleaning;
 use super::connections::Mark;
-use super::coverage::{self, Timeline};
+use super::coverage::{self, Gap, Timeline};
 use super::partition::Engine;
 use super::symbols::SymbolIndex;
 use super::windows::SlotKey;
@@ -26,18 +26,20 @@ impl Engine {
         }
         let event = cleaning::believable(&told, self.connections.feed_time_ms(), &self.rules);
         effects.events.push(StoredEvent { origin, event: told });
+        let before = self.gaps_before(&event);
         let observed = self.connections.observe(&event);
         if observed.is_dated {
-            self.date_spans(event.connection, effects);
-        }
-        for connection in observed.ended {
-            self.open_gaps(connection, &event, effects);
+            self.date_spans(event.connection);
         }
         match event.kind {
-            FeedEventKind::Subscribed => self.take_over(&event, effects),
+            FeedEventKind::Subscribed => self.take_over(&event),
             FeedEventKind::Overflow => self.lose(&event, GapCause::Overflow, effects),
             FeedEventKind::DecodeLoss => self.lose(&event, GapCause::DecodeLoss, effects),
             _ => {}
+        }
+        for (index, before) in before {
+            self.tell_gaps(index, &before, &event, effects);
+            self.reassess(index, effects);
         }
         self.settle_confirmed(effects);
         if let Some(watermark_ms) = observed.watermark_ms {
@@ -45,9 +47,61 @@ impl Engine {
         }
     }
 
+    /// The symbols whose gaps the event may change, by name, each with its gaps so far.
+    fn gaps_before(&mut self, event: &FeedEvent) -> Vec<(SymbolIndex, Vec<Gap>)> {
+        let is_dated =
+            self.connections.find(event.connection).is_some_and(|one| one.feed_offset_ms.is_some());
+        let is_plain = matches!(
+            event.kind,
+            FeedEventKind::Heartbeat | FeedEventKind::Overflow | FeedEventKind::DecodeLoss
+        );
+        if is_plain && is_dated {
+            return Vec::new();
+        }
+        if event.kind == FeedEventKind::Subscribed {
+            for name in &event.symbols {
+                self.symbols.intern_at_home(name, &self.rules);
+            }
+        }
+        let is_touched = |connection| {
+            let state = self.connections.find(connection);
+            connection == event.connection || state.is_some_and(|one| one.feed == event.feed)
+        };
+        let touched = self.symbols.fed_by(is_touched, &event.symbols);
+        let mut gaps = Vec::with_capacity(touched.len());
+        for index in touched {
+            self.forget(index);
+            gaps.push((index, self.timeline(index).gaps()));
+        }
+        gaps
+    }
+
+    /// Rows for the gaps that the event began, ended or moved.
+    fn tell_gaps(
+        &self,
+        index: SymbolIndex,
+        before: &[Gap],
+        event: &FeedEvent,
+        effects: &mut Effects,
+    ) {
+        let now = self.timeline(index).gaps();
+        let name = |gap: &Gap| (gap.connection, gap.from_ms);
+        for gap in now.iter().filter(|gap| !before.contains(gap)) {
+            // A successor's event says nothing of why.
+            let is_own = gap.next.is_none() && event.connection == gap.connection;
+            let detail = if is_own { event.detail.clone() } else { String::new() };
+            effects.gaps.push(FeedGap { detail, ..self.gap_row(index, gap) });
+        }
+        // What turns out to be none has no length.
+        let gone = before.iter().filter(|gap| !now.iter().any(|one| name(one) == name(gap)));
+        effects.gaps.extend(
+            gone.map(|gap| FeedGap { to_ms: Some(gap.from_ms), ..self.gap_row(index, gap) }),
+        );
+    }
+
     /// The newest `subscribed` event that names a symbol owns it from then on. An older connection
     /// takes it back only from one that has ended, and one that has ended takes nothing.
-    fn take_over(&mut self, event: &FeedEvent, effects: &mut Effects) {
+    fn take_over(&mut self, event: &FeedEvent) {
         if !self.connections.is_live(event.connection) {
             return;
         }
@@ -62,7 +116,6 @@ impl Engine {
             if owner.is_some_and(keeps) {
                 continue;
             }
-            self.forget(index);
             let symbol = self.symbols.get_mut(index);
             symbol.spans.push(OwnedSpan {
                 connection: event.connection,
@@ -70,115 +123,73 @@ impl Engine {
                 up_from_ms: None,
             });
             self.save_feed_later(index);
-            let known_ms = event.feed_time_ms.or_else(|| {
-                // Until it has a feed time of its own.
-                Some(event.at_us.div_euclid(1_000) + self.offset_before(index)?)
-            });
+            let known_ms = event.feed_time_ms.or_else(|| self.by_clock_before(index, event));
             if let Some(from_ms) = known_ms {
-                self.date_newest(index, from_ms);
-                self.close_gap(index, self.symbols.get(index).spans.len() - 1, effects);
+                // Whatever the clocks say: the log has told so much of the one before.
+                self.date_newest(index, from_ms, |_| true);
             }
-            self.reassess(index, effects);
         }
+    }
+
+    /// The feed time of an event on a connection without one: by how the producer's clock related to
+    /// feed time on the connection before of the same feed, else on the owner before.
+    fn by_clock_before(&self, index: SymbolIndex, event: &FeedEvent) -> Option<i64> {
+        let owners = self.symbols.get(index).spans.iter().rev();
+        let before = owners.map(|span| span.connection).filter(|one| *one != event.connection);
+        let offset_of = |connection| self.connections.find(connection)?.feed_offset_ms;
+        let of_feed = self.connections.offset_before(event.connection);
+        let offset_ms = of_feed.or_else(|| before.into_iter().find_map(offset_of))?;
+        Some(event.at_us.div_euclid(1_000) + offset_ms)
     }
 
     /// The connection has a feed time now: so has everything that it subscribed before.
-    fn date_spans(&mut self, connection: i64, effects: &mut Effects) {
-        let offset_ms = self.connections.find(connection).and_then(|state| state.feed_offset_ms);
-        let Some(offset_ms) = offset_ms else { return };
-        for index in self.symbols.fed_by(connection) {
-            let spans = &self.symbols.get(index).spans;
-            let position = spans.iter().rposition(|span| span.connection == connection);
-            let position = position.expect("it fed the symbol");
-            let before = spans[position];
-            let since_ms = before.since_us.div_euclid(1_000);
-            if position + 1 == spans.len() {
-                // The first trade may be an old one, reported late. It would date the subscription
-                // too early and hide the gap before it.
-                let known_ms = self
-                    .offset_before(index)
-                    .filter(|known_ms| (0..=STALE_LIMIT_MS).contains(&(known_ms - offset_ms)));
-                self.date_newest(index, since_ms + known_ms.unwrap_or(offset_ms));
-            } else {
-                self.symbols.get_mut(index).spans[position].up_from_ms = Some(since_ms + offset_ms);
+    fn date_spans(&mut self, connection: i64) {
+        let own_ms = self.connections.find(connection).and_then(|state| state.feed_offset_ms);
+        let Some(own_ms) = own_ms else { return };
+        // The first trade may be an old one, reported late. It would date the subscription too early
+        // and hide the gap before it.
+        let is_better = |before_ms: &i64| (0..=STALE_LIMIT_MS).contains(&(before_ms - own_ms));
+        let before_ms = self.connections.offset_before(connection).filter(is_better);
+        let offset_ms = before_ms.unwrap_or(own_ms);
+        for index in self.symbols.fed_by(|fed| fed == connection, &[]) {
+            let spans = &mut self.symbols.get_mut(index).spans;
+            let newest = spans.len() - 1;
+            let own = |span: &OwnedSpan| span.connection == connection;
+            let first = spans.iter().position(own).expect("it fed the symbol");
+            let first_ms = spans[first].since_us.div_euclid(1_000) + offset_ms;
+            for span in &mut spans[first..] {
+                // It is the best clock for later owners too that have none of their own yet.
+                if own(span) || span.up_from_ms.is_none() {
+                    let from_ms = span.since_us.div_euclid(1_000) + offset_ms;
+                    span.up_from_ms = Some(from_ms.max(first_ms));
+                }
             }
-            if self.symbols.get(index).spans[position] != before {
-                self.save_feed_later(index);
-                self.close_gap(index, position, effects);
+            if spans[newest].connection == connection {
+                let from_ms = spans[newest].since_us.div_euclid(1_000) + offset_ms;
+                self.date_newest(index, from_ms, |is_live| !is_live);
             }
-            self.reassess(index, effects);
+            self.save_feed_later(index);
         }
     }
 
-    /// How feed time related to the producer's clock on the connection before the newest, where
-    /// that is over and was of the same feed.
-    fn offset_before(&self, index: SymbolIndex) -> Option<i64> {
-        let [.., before, newest] = self.symbols.get(index).spans.as_slice() else { return None };
-        let before = self.connections.find(before.connection)?;
-        let newest = self.connections.find(newest.connection)?;
-        before.feed_offset_ms.filter(|_| !before.live && before.feed == newest.feed)
-    }
-
-    /// The newest owner is up from `from_ms` on, and not before the end of one that is over.
-    fn date_newest(&mut self, index: SymbolIndex, from_ms: i64) {
+    /// The newest owner is up from `from_ms` on, and not before the last sign of the one before, where
+    /// that is `binding` by its being live or not.
+    fn date_newest(&mut self, index: SymbolIndex, from_ms: i64, is_binding: fn(bool) -> bool) {
         let spans = &self.symbols.get(index).spans;
         let Some((_, before)) = spans.split_last() else { return };
-        let is_over = before.last().is_some_and(|span| !self.connections.is_live(span.connection));
+        let is_bound =
+            before.last().is_some_and(|span| is_binding(self.connections.is_live(span.connection)));
         let earlier = Timeline::of(before, |connection| self.connections.find(connection));
-        let ended_ms = earlier.confirmed_to_ms().filter(|_| is_over).unwrap_or(from_ms);
+        let heard_ms = earlier.confirmed_to_ms().filter(|_| is_bound).unwrap_or(from_ms);
         if let Some(newest) = self.symbols.get_mut(index).spans.last_mut() {
-            newest.up_from_ms = Some(from_ms.max(ended_ms));
-        }
-    }
-
-    /// A connection ended: what it owned is not up from its last confirmed instant on, up to where
-    /// another one had taken over.
-    fn open_gaps(&mut self, connection: i64, event: &FeedEvent, effects: &mut Effects) {
-        for index in self.symbols.fed_by(connection) {
-            let spans = &self.symbols.get(index).spans;
-            let last = spans.iter().rposition(|span| span.connection == connection);
-            let position = last.expect("it fed the symbol");
-            // Never heard of, it never was up, and the gap before it lasts.
-            let was_up = self.is_up(&spans[position]);
-            let until = spans[position + 1..].iter().find(|span| span.up_from_ms.is_some());
-            let to_ms = until.and_then(|span| span.up_from_ms);
-            let next_connection = until.map(|span| span.connection);
-            let from_ms = self.timeline_to(index, position).confirmed_to_ms();
-            let from_ms = from_ms.filter(|from_ms| was_up && to_ms.is_none_or(|to| to > *from_ms));
-            if let Some(from_ms) = from_ms {
-                let gap = self.gap(index, connection, from_ms);
-                // A successor's event says nothing of why.
-                let is_own = event.connection == connection;
-                let detail = if is_own { event.detail.clone() } else { String::new() };
-                effects.gaps.push(FeedGap { detail, to_ms, next_connection, ..gap });
-            }
-            self.reassess(index, effects);
-        }
-    }
-
-    /// The owner at `position` is up from a known instant on, so the gap before it has an end. While
-    /// the one before lives, there may be none.
-    fn close_gap(&self, index: SymbolIndex, position: usize, effects: &mut Effects) {
-        let spans = &self.symbols.get(index).spans;
-        let Some(last) = spans[..position].iter().rposition(|span| self.is_up(span)) else {
-            return;
-        };
-        let previous = spans[last].connection;
-        let from_ms = self.timeline_to(index, last).confirmed_to_ms();
-        let (Some(from_ms), Some(to_ms)) = (from_ms, spans[position].up_from_ms) else { return };
-        if !self.connections.is_live(previous) {
-            // A beginning was told, so an end is, even where it turns out that nothing is missing.
-            let to_ms = Some(to_ms.max(from_ms));
-            let next_connection = Some(spans[position].connection);
-            let gap = self.gap(index, previous, from_ms);
-            effects.gaps.push(FeedGap { to_ms, next_connection, ..gap });
+            newest.up_from_ms = Some(from_ms.max(heard_ms));
         }
     }
 
     fn lose(&mut self, event: &FeedEvent, cause: GapCause, effects: &mut Effects) {
         let is_hit =
             |name: &str| event.symbols.is_empty() || event.symbols.iter().any(|one| one == name);
-        for index in self.symbols.fed_by(event.connection) {
+        for index in self.symbols.fed_by(|fed| fed == event.connection, &[]) {
             if !is_hit(&self.symbols.get(index).name) {
                 continue;
             }
@@ -196,10 +207,15 @@ impl Engine {
 
     /// A loss before the first trade has no feed time: the subscription counts from there on.
     fn vouch_later(&mut self, index: SymbolIndex, event: &FeedEvent) {
-        let newest = self.symbols.get_mut(index).spans.last_mut();
-        if let Some(span) = newest.filter(|span| span.connection == event.connection) {
-            span.since_us = span.since_us.max(event.at_us);
-            self.save_feed_later(index);
+        let from_ms = self.by_clock_before(index, event);
+        let Some(newest) = self.symbols.get_mut(index).spans.last_mut() else { return };
+        if newest.connection != event.connection || newest.since_us >= event.at_us {
+            return;
+        }
+        newest.since_us = event.at_us;
+        self.save_feed_later(index);
+        if let Some(from_ms) = from_ms {
+            self.date_newest(index, from_ms, |_| true);
         }
     }
 
@@ -223,26 +239,27 @@ impl Engine {
             return;
         }
         self.save_feed_later(index);
+        let next = Some((loss.to_ms, event.connection));
+        let gap = Gap { connection: event.connection, from_ms: loss.from_ms, next };
         effects.gaps.push(FeedGap {
-            to_ms: Some(loss.to_ms),
+            next_connection: None,
             cause,
             lost_records: event.lost_records,
             detail: event.detail.clone(),
-            ..self.gap(index, event.connection, loss.from_ms)
+            ..self.gap_row(index, &gap)
         });
         self.reassess(index, effects);
     }
 
-    /// A gap that has just begun.
-    fn gap(&self, index: SymbolIndex, connection: i64, from_ms: i64) -> FeedGap {
-        let state = self.connections.find(connection);
+    fn gap_row(&self, index: SymbolIndex, gap: &Gap) -> FeedGap {
+        let state = self.connections.find(gap.connection);
         FeedGap {
             symbol: self.symbols.get(index).name.to_string(),
             feed: state.map(|state| state.feed.clone()).unwrap_or_default(),
-            connection,
-            from_ms,
-            to_ms: None,
-            next_connection: None,
+            connection: gap.connection,
+            from_ms: gap.from_ms,
+            to_ms: gap.next.map(|(to_ms, _)| to_ms),
+            next_connection: gap.next.map(|(_, connection)| connection),
             cause: state.and_then(|state| state.ended_by).unwrap_or(GapCause::Takeover),
             lost_records: 0,
             detail: String::new(),
@@ -259,18 +276,8 @@ impl Engine {
         coverage::forget(&mut symbol.spans, &mut symbol.losses, horizon_ms, find);
     }
 
-    fn is_up(&self, span: &OwnedSpan) -> bool {
-        coverage::is_up(span, self.connections.find(span.connection))
-    }
-
     fn timeline(&self, index: SymbolIndex) -> Timeline {
         let spans = &self.symbols.get(index).spans;
-        Timeline::of(spans, |connection| self.connections.find(connection))
-    }
-
-    /// As if the span at `position` had no successor.
-    fn timeline_to(&self, index: SymbolIndex, position: usize) -> Timeline {
-        let spans = &self.symbols.get(index).spans[..=position];
         Timeline::of(spans, |connection| self.connections.find(connection))
     }
 
@@ -310,7 +317,7 @@ impl Engine {
     /// Tells anew what was unconfirmed at the closing, once the connection used last confirms it.
     pub(super) fn settle_confirmed(&mut self, effects: &mut Effects) {
         let Some(connection) = self.connections.take_confirmed() else { return };
-        for index in self.symbols.fed_by(connection) {
+        for index in self.symbols.fed_by(|fed| fed == connection, &[]) {
             self.reassess(index, effects);
         }
     }
