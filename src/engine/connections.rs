@@ -150,8 +150,8 @@ impl Connections {
         }
     }
 
-    /// What a producer had queued before another one took its key arrives late: its connection never
-    /// lives here, or it would hold the watermark for good.
+    /// What a producer had queued before another one took its key arrives late: its connection
+    /// never lives here, or it would hold the watermark for good.
     fn is_superseded(&self, event: &FeedEvent) -> bool {
         let is_newer = |state: &ConnectionState| state.connection > event.connection;
         self.known.iter().any(|state| state.live && state.feed == event.feed && is_newer(state))
@@ -163,7 +163,7 @@ impl Connections {
         self.known.iter().rev().find(|state| state.connection == connection)
     }
 
-    /// How feed time related to the producer's clock on the connection before, of the same feed, ms.
+    /// How feed time related to the producer's clock on the connection before of the same feed, ms.
     pub fn offset_before(&self, connection: i64) -> Option<i64> {
         let feed = &self.find(connection)?.feed;
         let earlier = self.known.iter().filter(|state| state.connection < connection);

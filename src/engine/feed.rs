@@ -105,6 +105,7 @@ impl Engine {
         if !self.connections.is_live(event.connection) {
             return;
         }
+        let of_feed_ms = self.connections.offset_before(event.connection);
         for name in &event.symbols {
             let Some(index) = self.symbols.intern_at_home(name, &self.rules) else { continue };
             let owner = self.symbols.get(index).spans.last().map(|span| span.connection);
@@ -123,22 +124,25 @@ impl Engine {
                 up_from_ms: None,
             });
             self.save_feed_later(index);
-            let known_ms = event.feed_time_ms.or_else(|| self.by_clock_before(index, event));
-            if let Some(from_ms) = known_ms {
-                // Whatever the clocks say: the log has told so much of the one before.
-                self.date_newest(index, from_ms, |_| true);
+            let by_clock = || self.by_clock_before(index, event, of_feed_ms);
+            if let Some(from_ms) = event.feed_time_ms.or_else(by_clock) {
+                self.date_newest(index, from_ms, true);
             }
         }
     }
 
-    /// The feed time of an event on a connection without one: by how the producer's clock related to
-    /// feed time on the connection before of the same feed, else on the owner before.
-    fn by_clock_before(&self, index: SymbolIndex, event: &FeedEvent) -> Option<i64> {
-        let owners = self.symbols.get(index).spans.iter().rev();
-        let before = owners.map(|span| span.connection).filter(|one| *one != event.connection);
-        let offset_of = |connection| self.connections.find(connection)?.feed_offset_ms;
-        let of_feed = self.connections.offset_before(event.connection);
-        let offset_ms = of_feed.or_else(|| before.into_iter().find_map(offset_of))?;
+    /// The feed time of an event on a connection without one: by how the producer's clock related
+    /// to feed time on the connection before of the same feed, else on the owner before.
+    fn by_clock_before(
+        &self,
+        index: SymbolIndex,
+        event: &FeedEvent,
+        of_feed_ms: Option<i64>,
+    ) -> Option<i64> {
+        let spans = self.symbols.get(index).spans.iter().rev();
+        let mut before = spans.filter(|span| span.connection != event.connection);
+        let offset_of = |span: &OwnedSpan| self.connections.find(span.connection)?.feed_offset_ms;
+        let offset_ms = of_feed_ms.or_else(|| before.find_map(offset_of))?;
         Some(event.at_us.div_euclid(1_000) + offset_ms)
     }
 
@@ -146,8 +150,8 @@ impl Engine {
     fn date_spans(&mut self, connection: i64) {
         let own_ms = self.connections.find(connection).and_then(|state| state.feed_offset_ms);
         let Some(own_ms) = own_ms else { return };
-        // The first trade may be an old one, reported late. It would date the subscription too early
-        // and hide the gap before it.
+        // The first trade may be an old one, reported late. It would date the subscription too
+        // early and hide the gap before it.
         let is_better = |before_ms: &i64| (0..=STALE_LIMIT_MS).contains(&(before_ms - own_ms));
         let before_ms = self.connections.offset_before(connection).filter(is_better);
         let offset_ms = before_ms.unwrap_or(own_ms);
@@ -166,23 +170,23 @@ impl Engine {
             }
             if spans[newest].connection == connection {
                 let from_ms = spans[newest].since_us.div_euclid(1_000) + offset_ms;
-                self.date_newest(index, from_ms, |is_live| !is_live);
+                self.date_newest(index, from_ms, false);
             }
             self.save_feed_later(index);
         }
     }
 
-    /// The newest owner is up from `from_ms` on, and not before the last sign of the one before, where
-    /// that is `binding` by its being live or not.
-    fn date_newest(&mut self, index: SymbolIndex, from_ms: i64, is_binding: fn(bool) -> bool) {
+    /// The newest owner is up from `from_ms` on, and not before the last sign of one that is over.
+    /// `is_first` dates are bounded by one that lives as well: whatever the clocks say, the log has
+    /// told so much of it before the takeover.
+    fn date_newest(&mut self, index: SymbolIndex, from_ms: i64, is_first: bool) {
         let spans = &self.symbols.get(index).spans;
         let Some((_, before)) = spans.split_last() else { return };
-        let is_bound =
-            before.last().is_some_and(|span| is_binding(self.connections.is_live(span.connection)));
+        let lives = before.last().is_some_and(|span| self.connections.is_live(span.connection));
         let earlier = Timeline::of(before, |connection| self.connections.find(connection));
-        let heard_ms = earlier.confirmed_to_ms().filter(|_| is_bound).unwrap_or(from_ms);
+        let heard_ms = earlier.confirmed_to_ms().filter(|_| is_first || !lives);
         if let Some(newest) = self.symbols.get_mut(index).spans.last_mut() {
-            newest.up_from_ms = Some(from_ms.max(heard_ms));
+            newest.up_from_ms = Some(from_ms.max(heard_ms.unwrap_or(from_ms)));
         }
     }
 
@@ -207,7 +211,8 @@ impl Engine {
 
     /// A loss before the first trade has no feed time: the subscription counts from there on.
     fn vouch_later(&mut self, index: SymbolIndex, event: &FeedEvent) {
-        let from_ms = self.by_clock_before(index, event);
+        let of_feed_ms = self.connections.offset_before(event.connection);
+        let from_ms = self.by_clock_before(index, event, of_feed_ms);
         let Some(newest) = self.symbols.get_mut(index).spans.last_mut() else { return };
         if newest.connection != event.connection || newest.since_us >= event.at_us {
             return;
@@ -215,7 +220,7 @@ impl Engine {
         newest.since_us = event.at_us;
         self.save_feed_later(index);
         if let Some(from_ms) = from_ms {
-            self.date_newest(index, from_ms, |_| true);
+            self.date_newest(index, from_ms, true);
         }
     }
 

@@ -64,7 +64,7 @@ impl Symbols {
         let class = rules.classes.class_of(&name);
         self.table.push(Symbol {
             class,
-            policy: rules.policy.unwrap_or(Policy::for_class(class)),
+            policy: rules.policy_for(class),
             spans: Vec::new(),
             losses: Vec::new(),
             feed_unsaved: false,
@@ -96,8 +96,8 @@ impl Symbols {
         partition_for_key(name.as_bytes(), self.partition_count) == self.partition
     }
 
-    /// Those that a connection of the given kind owns or owned as far back as windows reach, and the
-    /// named ones. By name: an index depends on who was seen first.
+    /// Those that a connection of the given kind owns or owned as far back as windows reach, and
+    /// the named ones. By name: an index depends on who was seen first.
     pub fn fed_by(&self, is_fed_by: impl Fn(i64) -> bool, named: &[String]) -> Vec<SymbolIndex> {
         let is_fed = |symbol: &Symbol| symbol.spans.iter().any(|one| is_fed_by(one.connection));
         let fed = self.iter().filter(|(_, symbol)| is_fed(symbol)).map(|(index, _)| index);

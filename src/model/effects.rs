@@ -17,8 +17,7 @@ pub struct StoredEvent {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Effects {
     /// Every numbered element that decoded. Bronze takes all of them, silver those whose
-    /// disposition
-    /// `is_silver`, the late topic the late ones.
+    /// disposition `is_silver`, the late topic the late ones.
     pub trades: Vec<Judged>,
     /// Gold: closed and corrected bars as they came about, provisional ones as they were sampled.
     pub bars: Vec<Bar>,
@@ -31,6 +30,8 @@ pub struct Effects {
     pub symbols: Vec<String>,
     /// Sale-condition codes that no row of the table settles, one entry a trade and code.
     pub unknown_codes: Vec<String>,
+    /// Trades of US stocks at a time of which the calendar knows no holidays.
+    pub outside_calendar: u64,
 }
 
 impl Effects {
@@ -52,5 +53,6 @@ impl Effects {
         self.gaps.clear();
         self.symbols.clear();
         self.unknown_codes.clear();
+        self.outside_calendar = 0;
     }
 }

@@ -220,9 +220,9 @@ impl Knowledge {
         tenures
     }
 
-    /// When an owner began in feed time, as far as the log tells: by its own first trade; else by the
-    /// clock of the connection before it of the same feed; else by that of the owner before, whose
-    /// clock may differ, but which was heard of before the takeover.
+    /// When an owner began in feed time, as far as the log tells: by its own first trade; else by
+    /// the clock of the connection before it of the same feed; else by that of the owner before,
+    /// whose clock may differ, but which was heard of before the takeover.
     fn known_from_ms(&self, owners: &[Owner], index: usize) -> Option<i64> {
         let owner = &owners[index];
         let own = &self.connections[&owner.connection];
