@@ -12,6 +12,7 @@ const HOUR_MS: i64 = 3_600_000;
 fn world_after_kills() -> World {
     let mut world = World::prepared("audit");
     world.set("STREAM__BEAT_RECORDS", "400");
+    world.set("STREAM__BATCH_RECORDS", "100");
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
     let base_ms = i64::try_from(now.as_millis()).expect("fits") - 5 * HOUR_MS;
     let frames = world.record_frames(base_ms, 6_000, 3);
