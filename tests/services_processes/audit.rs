@@ -1,5 +1,5 @@
-//! Bars recomputed from what Cassandra holds: equal to what the stream wrote, whatever was killed on
-//! the way, and no longer when a hand has changed one row.
+//! Bars recomputed from what Cassandra holds: equal to what the stream wrote, whatever was killed
+//! on the way, and no longer when a hand has changed one row.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
