@@ -48,7 +48,7 @@ impl Engine {
     }
 
     /// The symbols whose gaps the event may change, by name, each with its gaps so far.
-    fn gaps_before(&mut self, event: &FeedEvent) -> Vec<(SymbolIndex, Vec<Gap>)> {
+    fn gaps_before(&mut self, event: &FeedEvent) -> Vec<(SymbolIndex, Vec<FeedGap>)> {
         let is_dated =
             self.connections.find(event.connection).is_some_and(|one| one.feed_offset_ms.is_some());
         let is_plain = matches!(
@@ -71,7 +71,7 @@ impl Engine {
         let mut gaps = Vec::with_capacity(touched.len());
         for index in touched {
             self.forget(index);
-            gaps.push((index, self.timeline(index).gaps()));
+            gaps.push((index, self.gap_rows(index)));
         }
         gaps
     }
@@ -80,23 +80,33 @@ impl Engine {
     fn tell_gaps(
         &self,
         index: SymbolIndex,
-        before: &[Gap],
+        before: &[FeedGap],
         event: &FeedEvent,
         effects: &mut Effects,
     ) {
-        let now = self.timeline(index).gaps();
-        let name = |gap: &Gap| (gap.connection, gap.from_ms);
-        for gap in now.iter().filter(|gap| !before.contains(gap)) {
-            // A successor's event says nothing of why.
-            let is_own = gap.next.is_none() && event.connection == gap.connection;
-            let detail = if is_own { event.detail.clone() } else { String::new() };
-            effects.gaps.push(FeedGap { detail, ..self.gap_row(index, gap) });
-        }
+        let now = self.gap_rows(index);
+        let is_same = |one: &FeedGap, other: &FeedGap| {
+            (one.connection, one.from_ms, one.cause)
+                == (other.connection, other.from_ms, other.cause)
+        };
         // What turns out to be none has no length.
-        let gone = before.iter().filter(|gap| !now.iter().any(|one| name(one) == name(gap)));
-        effects.gaps.extend(
-            gone.map(|gap| FeedGap { to_ms: Some(gap.from_ms), ..self.gap_row(index, gap) }),
-        );
+        let gone = before.iter().filter(|gap| !now.iter().any(|one| is_same(one, gap)));
+        effects.gaps.extend(gone.map(|gap| FeedGap {
+            to_ms: Some(gap.from_ms),
+            next_connection: None,
+            ..gap.clone()
+        }));
+        for gap in now.into_iter().filter(|gap| !before.contains(gap)) {
+            // A successor's event says nothing of why.
+            let is_own = gap.to_ms.is_none() && event.connection == gap.connection;
+            let detail = if is_own { event.detail.clone() } else { String::new() };
+            effects.gaps.push(FeedGap { detail, ..gap });
+        }
+    }
+
+    fn gap_rows(&self, index: SymbolIndex) -> Vec<FeedGap> {
+        let gaps = self.timeline(index).gaps();
+        gaps.iter().map(|gap| self.gap_row(index, gap)).collect()
     }
 
     /// The newest `subscribed` event that names a symbol owns it from then on. An older connection

@@ -1,7 +1,9 @@
 //! The engine against a second-by-second oracle of what a log can vouch for: random feeds that
 //! connect, fall silent, die, lose records and take symbols over from each other.
 
+#[path = "engine_feed/oracle.rs"]
 mod oracle;
+#[path = "engine_feed/world.rs"]
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -186,12 +188,13 @@ fn check_gaps(
     to_ms: i64,
     is_home: impl Fn(&&str) -> bool,
 ) {
-    let mut rows: BTreeMap<(&str, i64, i64), &FeedGap> = BTreeMap::new();
+    let mut rows: BTreeMap<(&str, i64, i64, &str), &FeedGap> = BTreeMap::new();
     for gap in &effects.gaps {
         let is_loss = matches!(gap.cause, GapCause::Overflow | GapCause::DecodeLoss);
         if !is_loss {
             assert!(gap.to_ms.is_none_or(|to_ms| to_ms >= gap.from_ms), "{gap:?}");
-            rows.insert((&gap.symbol, gap.from_ms, gap.connection), gap);
+            let cause = gap.cause.as_str();
+            rows.insert((&gap.symbol, gap.from_ms, gap.connection, cause), gap);
         }
     }
     for symbol in SYMBOLS.into_iter().filter(is_home) {
