@@ -196,18 +196,36 @@ pub fn forget<'a>(
     let gone = spans.windows(2).take_while(|pair| is_past(&pair[1])).count();
     spans.drain(..gone);
     losses.retain(|loss| loss.to_ms >= before_ms);
-    // One that never was up matters only by what it took from the one before: a feed that connects
-    // in vain all night must not fill the memory.
+    forget_unheard(spans, find);
+}
+
+/// One that was never heard of matters only by what it took from those before it, and then the one
+/// that took first: a feed that connects in vain all night must not fill the memory.
+fn forget_unheard<'a>(
+    spans: &mut Vec<OwnedSpan>,
+    find: impl Fn(i64) -> Option<&'a ConnectionState>,
+) {
     let newest = spans.last().copied();
-    let mut before: Option<&ConnectionState> = None;
+    let (mut any_live, mut heard_ms) = (false, None);
+    let (mut has_undated, mut taken_ms) = (false, i64::MAX);
     spans.retain(|span| {
         let state = find(span.connection);
-        let before = std::mem::replace(&mut before, state);
-        let is_live = |state: Option<&ConnectionState>| state.is_some_and(|state| state.live);
-        let confirmed_ms = before.and_then(|before| before.confirmed_ms);
-        let took =
-            is_live(before) || span.up_from_ms.is_some_and(|from_ms| confirmed_ms > Some(from_ms));
-        Some(*span) == newest || is_live(state) || is_up(span, state) || took
+        let is_live = state.is_some_and(|state| state.live);
+        if is_live || is_up(span, state) {
+            any_live |= is_live;
+            heard_ms = heard_ms.max(state.and_then(|state| state.confirmed_ms));
+            (has_undated, taken_ms) = (false, i64::MAX);
+            return true;
+        }
+        let took = match span.up_from_ms {
+            Some(from_ms) => (any_live || heard_ms > Some(from_ms)) && from_ms < taken_ms,
+            None => any_live && !has_undated,
+        };
+        if took {
+            has_undated |= span.up_from_ms.is_none();
+            taken_ms = span.up_from_ms.unwrap_or(taken_ms);
+        }
+        took || Some(*span) == newest
     });
 }
 

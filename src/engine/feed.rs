@@ -104,8 +104,15 @@ impl Engine {
         }
     }
 
+    /// A gap ends, once and for all, with a connection that was heard of: until then a live one does
+    /// not count here.
     fn gap_rows(&self, index: SymbolIndex) -> Vec<FeedGap> {
-        let gaps = self.timeline(index).gaps();
+        let find = |connection| self.connections.find(connection);
+        let mut spans = self.symbols.get(index).spans.clone();
+        spans.retain(|span| {
+            find(span.connection).is_none_or(|one| one.feed_offset_ms.is_some() || !one.live)
+        });
+        let gaps = Timeline::of(&spans, find).gaps();
         gaps.iter().map(|gap| self.gap_row(index, gap)).collect()
     }
 
@@ -365,7 +372,7 @@ impl Engine {
         let told = slot.completeness.replace(known).unwrap_or_default();
         slot.extra_revisions += 1;
         self.save_later(index, key);
-        let is_gap = told.gap_ms != known.gap_ms || told.has_losses != known.has_losses;
+        let is_gap = is_worse(told, known) || told.gap_ms != known.gap_ms;
         let why = if is_gap { RevisionWhy::FeedGap } else { RevisionWhy::Confirmed };
         self.emit_corrected(index, key, why, effects);
     }
@@ -373,8 +380,11 @@ impl Engine {
 
 /// A confirmed instant that moves on inside an open tail is no news: one revision settles the tail.
 fn is_news(told: Completeness, known: Completeness) -> bool {
-    let moved = told.gap_ms != known.gap_ms
-        || told.has_losses != known.has_losses
-        || told.up_ms.is_some() != known.up_ms.is_some();
-    moved || (known.is_settled() && told != known)
+    let moved = told.gap_ms != known.gap_ms || told.up_ms.is_some() != known.up_ms.is_some();
+    moved || is_worse(told, known) || (known.is_settled() && told != known)
+}
+
+/// More was claimed than is known now.
+fn is_worse(told: Completeness, known: Completeness) -> bool {
+    known.up_ms < told.up_ms || known.has_losses != told.has_losses
 }
