@@ -119,8 +119,8 @@ pub fn removal(timestamp_us: i64, symbol: &str, start_ms: i64, cells: &mut Cells
     cells.long(timestamp_us).text(symbol).long(start_ms);
 }
 
-/// `feed_gaps.cql` but for write timestamp and lifetime. The end of a gap overwrites its beginning,
-/// but for the reason, which is told with the beginning only.
+/// `feed_gaps.cql` but for write timestamp and lifetime. Every column is bound: the end of a gap
+/// overwrites its beginning.
 pub fn gap(gap: &FeedGap, cells: &mut Cells<'_>) {
     cells
         .text(row::key_symbol(&gap.symbol))
@@ -133,7 +133,7 @@ pub fn gap(gap: &FeedGap, cells: &mut Cells<'_>) {
         .long_or_null(gap.to_ms.map(|to_ms| to_ms.saturating_sub(gap.from_ms)))
         .long_or_null(gap.next_connection)
         .long(gap.lost_records)
-        .text_or_unset((!gap.detail.is_empty()).then_some(&gap.detail));
+        .text(&gap.detail);
 }
 
 /// `feed_events.cql` but for write timestamp and lifetime.

@@ -104,8 +104,8 @@ impl Engine {
         }
     }
 
-    /// A gap ends, once and for all, with a connection that was heard of: until then a live one does
-    /// not count here.
+    /// A gap ends, once and for all, with a connection that was heard of: until then a live one
+    /// does not count here.
     fn gap_rows(&self, index: SymbolIndex) -> Vec<FeedGap> {
         let find = |connection| self.connections.find(connection);
         let mut spans = self.symbols.get(index).spans.clone();

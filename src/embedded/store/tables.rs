@@ -65,8 +65,7 @@ INSERT INTO feed_gaps VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)
 ON CONFLICT DO UPDATE SET
     feed = excluded.feed, gap_end = excluded.gap_end, gap_ms = excluded.gap_ms,
     next_connection = excluded.next_connection, lost_records = excluded.lost_records,
-    detail = COALESCE(NULLIF(excluded.detail, ''), detail),
-    write_us = excluded.write_us, expires_s = excluded.expires_s
+    detail = excluded.detail, write_us = excluded.write_us, expires_s = excluded.expires_s
 WHERE excluded.write_us >= write_us";
 
 pub const INSERT_SYMBOL: &str = "INSERT OR IGNORE INTO symbols VALUES (?1)";
