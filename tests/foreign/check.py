@@ -399,7 +399,8 @@ def compare_trade_row(where, verdict, row):
         "reason": verdict.reason or None,
         "log_partition": verdict.entry.partition,
         "log_offset": verdict.entry.offset,
-        "written": trade["received_at"],
+        # A repeat has the key of what it repeats, which must win.
+        "written": trade["received_at"] - (verdict.disposition == "duplicate"),
     }
     if verdict.rights is not None:
         row = {**row, "rights": updates(row)}
