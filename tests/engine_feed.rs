@@ -281,7 +281,8 @@ proptest! {
     }
 }
 
-/// Times as the log may hold them, whoever wrote them: near each other, and at the ends of the type.
+/// Times as the log may hold them, whoever wrote them: near each other, and at the ends of the
+/// type.
 fn times() -> impl Strategy<Value = i64> {
     prop_oneof![
         4 => world::START_MS..world::START_MS + 4_000_000,
@@ -296,21 +297,22 @@ fn absurd_events() -> impl Strategy<Value = Vec<Record>> {
     let at_us = prop_oneof![times().prop_map(|at_ms| at_ms.saturating_mul(1_000)), any::<i64>()];
     let numbers = (prop_oneof![4 => 1i64..6, 1 => any::<i64>()], any::<i64>());
     let event = (kinds, numbers, at_us, maybe(), maybe(), 0usize..3, any::<i64>());
-    let event = event.prop_map(|(kind, numbers, at_us, feed_time_ms, heard_ms, feed, lost)| {
-        Record::Event(FeedEvent {
-            kind,
-            connection: numbers.0,
-            seq: numbers.1,
-            feed: format!("feed/{feed}"),
-            at_us,
-            feed_time_ms,
-            confirmed_at_us: Some(at_us),
-            confirmed_feed_time_ms: heard_ms,
-            symbols: SYMBOLS.map(str::to_owned).to_vec(),
-            lost_records: lost,
-            detail: String::new(),
-        })
-    });
+    let event =
+        event.prop_map(|(kind, (connection, seq), at_us, feed_time_ms, heard, feed, lost)| {
+            Record::Event(FeedEvent {
+                kind,
+                connection,
+                seq,
+                feed: format!("feed/{feed}"),
+                at_us,
+                feed_time_ms,
+                confirmed_at_us: Some(at_us),
+                confirmed_feed_time_ms: heard,
+                symbols: SYMBOLS.map(str::to_owned).to_vec(),
+                lost_records: lost,
+                detail: String::new(),
+            })
+        });
     let trade = (0..SYMBOLS.len(), times(), 1i64..6, any::<i64>(), times(), any::<f64>());
     let trade = trade.prop_map(|(symbol, trade_time_ms, connection, seq, at_ms, price)| {
         Record::Trade(Trade {
@@ -329,8 +331,8 @@ fn absurd_events() -> impl Strategy<Value = Vec<Record>> {
 }
 
 proptest! {
-    /// Whoever writes nonsense into the log: nothing panics, nothing is lost count of, and a restart
-    /// goes on alike.
+    /// Whoever writes nonsense into the log: nothing panics, nothing is lost count of, and a
+    /// restart goes on alike.
     #[test]
     fn nothing_in_the_log_stops_the_engine(
         log in absurd_events(),
