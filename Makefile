@@ -10,8 +10,9 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 TICKSMITH := $(TARGET_DIR)/release/ticksmith
 NEED := scripts/need.sh
 
-# tests/services_*.rs need real servers; every other file of tests/ needs none.
-SERVER_FREE_TESTS := $(filter-out services_%,$(basename $(notdir $(wildcard tests/*.rs))))
+# tests/services_* need real servers; every other file of tests/, and every folder with a main.rs, needs none.
+SERVER_FREE_TESTS := $(filter-out services_%,$(basename $(notdir $(wildcard tests/*.rs))) \
+	$(notdir $(patsubst %/main.rs,%,$(wildcard tests/*/main.rs))))
 
 .PHONY: help demo docker-up docker-down topics cassandra-init install producer stream-job spark-job simulate dev \
 	test test-unit test-integration test-all simulate-test format lint check infra-up infra-down infra-status bench release

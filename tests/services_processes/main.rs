@@ -5,8 +5,10 @@
 //! `make test-integration` runs it; by hand:
 //! `scripts/with-services.sh cargo test --test services_processes`.
 
+mod audit;
 mod dashboards;
 mod foreign;
+mod gap;
 mod harness;
 mod outage;
 mod path;

@@ -3,12 +3,13 @@
 pub mod foreign;
 mod kafka;
 mod process;
+pub mod proxy;
 mod world;
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-pub use world::World;
+pub use world::{World, address_in};
 
 /// Far beyond what anything here takes; only a hang is ended by it.
 pub const PATIENCE: Duration = Duration::from_secs(120);

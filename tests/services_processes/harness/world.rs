@@ -5,6 +5,8 @@ use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::foreign::{self, output_of};
+use scylla::client::session_builder::SessionBuilder;
+
 use super::kafka::Observer;
 use super::process::{Ended, Process};
 use super::{eventually, server};
@@ -14,6 +16,8 @@ pub struct World {
     name: String,
     directory: PathBuf,
     settings: Vec<(String, String)>,
+    /// Of the feed, with commas between.
+    keys: String,
     began_s: f64,
 }
 
@@ -30,8 +34,13 @@ impl World {
         let name = format!("{case}_{}_{}", std::process::id(), began.as_millis() % 1_000_000);
         let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(&name);
         std::fs::create_dir_all(&directory).expect("a directory for the case");
-        let mut world =
-            Self { name, directory, settings: Vec::new(), began_s: began.as_secs_f64() };
+        let mut world = Self {
+            name,
+            directory,
+            settings: Vec::new(),
+            keys: "demo".into(),
+            began_s: began.as_secs_f64(),
+        };
         world.set("KAFKA__BOOTSTRAP", &server("TICKSMITH_TEST_KAFKA"));
         world.set("CASSANDRA__CONTACT_POINTS", &server("TICKSMITH_TEST_CASSANDRA"));
         for topic in ["TRADES", "SILVER", "LATE", "REJECTED", "BARS", "CHANGELOG"] {
@@ -64,6 +73,12 @@ impl World {
         self.settings.push((key, value.to_owned()));
     }
 
+    /// The keys of the feed, of the simulator as of the producer.
+    pub fn set_keys(&mut self, keys: &str) {
+        self.keys = keys.to_owned();
+        self.set("SIMULATOR__KEY", keys);
+    }
+
     pub fn setting(&self, key: &str) -> &str {
         let key = format!("TICKSMITH__{key}");
         let found = self.settings.iter().find(|(known, _)| *known == key);
@@ -78,7 +93,7 @@ impl World {
 
     fn at_home<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command.current_dir(&self.directory).envs(self.settings.iter().cloned());
-        command.env("FINNHUB_API_KEY", "demo")
+        command.env("FINNHUB_API_KEY", &self.keys)
     }
 
     /// Starts a role.
@@ -125,6 +140,23 @@ impl World {
         Frames { path, symbols: symbols.join(",") }
     }
 
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs a statement, `{}` standing for the keyspace; returns the first row of two texts.
+    pub fn cql(&self, statement: &str) -> Option<(String, String)> {
+        let text = statement.replace("{}", self.setting("CASSANDRA__KEYSPACE"));
+        let address = self.setting("CASSANDRA__CONTACT_POINTS");
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let session = SessionBuilder::new().known_node(address).build().await;
+            let answer = session.expect("Cassandra answers").query_unpaged(text, ()).await;
+            let rows = answer.expect("an answer").into_rows_result().ok()?;
+            rows.maybe_first_row().expect("two texts")
+        })
+    }
+
     pub fn file(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
@@ -134,13 +166,8 @@ impl World {
         let path = frames.path.to_str().expect("the path is text");
         let arguments = [&["simulate", "--port", "0", "--frames", path], more].concat();
         let mut simulator = self.start(&arguments);
-        let url = simulator.wait_for("its address", |said| {
-            let (_, rest) = said.split_once("ws://")?;
-            Some(format!(
-                "ws://{}",
-                rest.split(['/', '?', ':', ' ']).take(2).collect::<Vec<_>>().join(":")
-            ))
-        });
+        let address = simulator.wait_for("its address", address_in);
+        let url = format!("ws://{address}");
         (simulator, url)
     }
 
@@ -193,6 +220,12 @@ impl Drop for World {
             let _ = std::fs::remove_dir_all(&self.directory);
         }
     }
+}
+
+/// Host and port that a simulator says it listens on.
+pub fn address_in(said: &str) -> Option<String> {
+    let (_, rest) = said.split_once("ws://")?;
+    Some(rest.split(['/', '?', ':', ' ']).take(2).collect::<Vec<_>>().join(":"))
 }
 
 /// A port that was free a moment ago.
