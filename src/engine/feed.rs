@@ -296,7 +296,12 @@ impl Engine {
         let symbol = self.symbols.get_mut(index);
         let horizon_ms = watermark_ms.saturating_sub(reach_ms);
         let find = |connection| self.connections.find(connection);
+        let known = (symbol.spans.len(), symbol.losses.len());
         coverage::forget(&mut symbol.spans, &mut symbol.losses, horizon_ms, find);
+        if known != (symbol.spans.len(), symbol.losses.len()) {
+            // A restored engine has to have forgotten the same.
+            self.save_feed_later(index);
+        }
     }
 
     fn timeline(&self, index: SymbolIndex) -> Timeline {
