@@ -11,7 +11,9 @@ use rdkafka::metadata::Metadata;
 use tracing::warn;
 
 use super::context::PlainContext;
+use super::security;
 use super::settings::{Settings, refuse_client};
+use crate::config;
 use crate::error::{Error, Result};
 use crate::port::Topic;
 
@@ -27,16 +29,18 @@ pub(super) type PartitionCounts = [u32; Topic::ALL.len()];
 pub(super) struct Cluster {
     client: BaseConsumer<PlainContext>,
     bootstrap: String,
+    kafka: config::Kafka,
 }
 
 impl Cluster {
     /// # Errors
     /// `Unavailable` when no broker answers within a few seconds.
     pub fn connect(settings: &Settings) -> Result<Self> {
-        let context = PlainContext::new("cluster");
+        let context = PlainContext::quiet("cluster");
         let client = BaseConsumer::from_config_and_context(&settings.cluster(), context)
             .map_err(|error| refuse_client(&error))?;
-        let cluster = Self { client, bootstrap: settings.kafka.bootstrap.clone() };
+        let kafka = settings.kafka.clone();
+        let cluster = Self { client, bootstrap: kafka.bootstrap.clone(), kafka };
         cluster.metadata(None, CONNECT_WITHIN)?;
         Ok(cluster)
     }
@@ -47,7 +51,11 @@ impl Cluster {
             for _ in 0..8 {
                 let _event = self.client.poll(Duration::ZERO);
             }
-            unreachable_broker(&self.bootstrap, &self.client.context().last_error(), &error)
+            let reason = self.client.context().last_error();
+            match security::explain(&reason, &self.kafka) {
+                Some(refusal) => Error::Unavailable(refusal),
+                None => unreachable_broker(&self.bootstrap, &reason, &error),
+            }
         })
     }
 
@@ -185,7 +193,7 @@ pub(super) fn topic_settings(settings: &Settings, name: &str) -> Result<Vec<(Str
 }
 
 pub(super) fn admin_client(settings: &Settings) -> Result<AdminClient<PlainContext>> {
-    AdminClient::from_config_and_context(&settings.admin(), PlainContext::new("admin"))
+    AdminClient::from_config_and_context(&settings.admin(), PlainContext::quiet("admin"))
         .map_err(|error| refuse_client(&error))
 }
 
