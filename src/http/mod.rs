@@ -14,6 +14,7 @@ mod server;
 mod state;
 mod stream;
 mod stream_page;
+mod token;
 
 pub use api::{ApiContext, dashboard_router};
 pub use health::{Readiness, health_router, serve_health};

@@ -13,7 +13,6 @@ use tracing::warn;
 use super::context::PlainContext;
 use super::security;
 use super::settings::{Settings, refuse_client};
-use crate::config;
 use crate::error::{Error, Result};
 use crate::port::Topic;
 
@@ -29,7 +28,6 @@ pub(super) type PartitionCounts = [u32; Topic::ALL.len()];
 pub(super) struct Cluster {
     client: BaseConsumer<PlainContext>,
     bootstrap: String,
-    kafka: config::Kafka,
 }
 
 impl Cluster {
@@ -39,24 +37,32 @@ impl Cluster {
         let context = PlainContext::quiet("cluster");
         let client = BaseConsumer::from_config_and_context(&settings.cluster(), context)
             .map_err(|error| refuse_client(&error))?;
-        let kafka = settings.kafka.clone();
-        let cluster = Self { client, bootstrap: kafka.bootstrap.clone(), kafka };
-        cluster.metadata(None, CONNECT_WITHIN)?;
-        Ok(cluster)
+        let cluster = Self { client, bootstrap: settings.kafka.bootstrap.clone() };
+        match cluster.client.fetch_metadata(None, CONNECT_WITHIN) {
+            Ok(_) => Ok(cluster),
+            Err(error) => {
+                let reason = cluster.reason();
+                Err(match security::explain(&reason, &settings.kafka) {
+                    Some(refusal) => Error::Unavailable(refusal),
+                    None => unreachable_broker(&cluster.bootstrap, &reason, &error),
+                })
+            }
+        }
+    }
+
+    /// Why the last call failed (refused, wrong password, unknown host): it waits as an event of
+    /// the client. Empty when there is none.
+    fn reason(&self) -> String {
+        for _ in 0..8 {
+            let _event = self.client.poll(Duration::ZERO);
+        }
+        self.client.context().last_error()
     }
 
     fn metadata(&self, topic: Option<&str>, within: Duration) -> Result<Metadata> {
-        self.client.fetch_metadata(topic, within).map_err(|error| {
-            // The reason (refused, wrong password, unknown host) waits as an event of the client.
-            for _ in 0..8 {
-                let _event = self.client.poll(Duration::ZERO);
-            }
-            let reason = self.client.context().last_error();
-            match security::explain(&reason, &self.kafka) {
-                Some(refusal) => Error::Unavailable(refusal),
-                None => unreachable_broker(&self.bootstrap, &reason, &error),
-            }
-        })
+        self.client
+            .fetch_metadata(topic, within)
+            .map_err(|error| unreachable_broker(&self.bootstrap, &self.reason(), &error))
     }
 
     /// Counts the partitions of `topics`.

@@ -96,8 +96,9 @@ pub(super) fn refused_file(reason: &str) -> Option<String> {
 }
 
 /// A broker's refusal of our login or certificate, or ours of its certificate, as one sentence that
-/// names the listener, the setting and the remedy; `None` when the reason is another. librdkafka
-/// has no codes for these, only words.
+/// names the listener, the setting and the remedy; `None` when the reason is another. `reason` is
+/// that of a first connection: one that ended later was not refused. librdkafka has no codes for
+/// these, only words.
 pub(super) fn explain(reason: &str, kafka: &Kafka) -> Option<String> {
     let has = |words: &str| reason.contains(words);
     let (user, mechanism) = (&kafka.sasl_username, &kafka.sasl_mechanism);
@@ -105,7 +106,9 @@ pub(super) fn explain(reason: &str, kafka: &Kafka) -> Option<String> {
     {
         match offered.split(" (after").next().unwrap_or_default().trim() {
             "" => another_protocol(kafka),
-            offered => format!("takes no login by {mechanism}; set kafka.sasl_mechanism: {offered}"),
+            offered => {
+                format!("takes no login by {mechanism}; set kafka.sasl_mechanism: {offered}")
+            }
         }
     } else if has("SASL authentication error") || has("Authentication failed") {
         format!(
@@ -124,10 +127,7 @@ pub(super) fn explain(reason: &str, kafka: &Kafka) -> Option<String> {
                  authority that it trusts"
             ),
         }
-    } else if ["listener?", "requesting ApiVersion", "verify that security.protocol"]
-        .iter()
-        .any(|words| has(words))
-    {
+    } else if has("Disconnected") {
         another_protocol(kafka)
     } else {
         return None;
@@ -138,8 +138,8 @@ pub(super) fn explain(reason: &str, kafka: &Kafka) -> Option<String> {
 
 fn another_protocol(kafka: &Kafka) -> String {
     format!(
-        "breaks the connection off; set kafka.security_protocol (now {}) to what this listener \
-         speaks",
+        "breaks the connection off, as listeners of another kind do; set kafka.security_protocol \
+         (now {}) to what it speaks",
         kafka.security_protocol.as_str()
     )
 }
@@ -201,10 +201,10 @@ mod tests {
                 "set kafka.ssl_certificate and kafka.ssl_key",
             ),
             (
-                "[thrd:b:9093/bootstrap]: b:9093/bootstrap: Disconnected: requesting ApiVersion: \
-                 might be caused by incorrect security.protocol configuration (connecting to a \
-                 SSL listener?)",
-                "Kafka at b:9093 breaks the connection off; set kafka.security_protocol",
+                "[thrd:b:9093/bootstrap]: b:9093/bootstrap: Disconnected: connection closed by \
+                 peer: receive 0 after POLLIN (after 1ms in state APIVERSION_QUERY)",
+                "Kafka at b:9093 breaks the connection off, as listeners of another kind do; set \
+                 kafka.security_protocol",
             ),
         ];
         for (reason, expected) in cases {

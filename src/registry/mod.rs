@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use rustls::crypto::aws_lc_rs;
 use serde::{Deserialize, Serialize};
 use ureq::http::{Response, StatusCode};
-use rustls::crypto::aws_lc_rs;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
 

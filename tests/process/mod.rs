@@ -34,17 +34,15 @@ pub fn ticksmith(arguments: &[&str]) -> Command {
 impl Up {
     /// Starts `up`, on a free port unless one is named, and waits until it has said where.
     pub fn start(arguments: &[&str]) -> Self {
-        Self::start_in(arguments, None)
+        Self::start_with(arguments, &[])
     }
 
-    /// The same with another place for throw-away directories.
-    pub fn start_in(arguments: &[&str], temporary: Option<&std::path::Path>) -> Self {
+    /// The same with variables of the environment.
+    pub fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let any_port: &[&str] =
             if arguments.contains(&"--port") { &["up"] } else { &["up", "--port", "0"] };
         let mut command = ticksmith(&[any_port, arguments].concat());
-        if let Some(temporary) = temporary {
-            command.env("TMPDIR", temporary);
-        }
+        command.envs(environment.iter().copied());
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let mut said = Vec::new();
