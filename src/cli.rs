@@ -42,6 +42,9 @@ Examples:
     ticksmith up --for 30s                     end by itself
     ticksmith bars --data ./data --symbol AAPL --interval 5m
     ticksmith trades --data ./data --symbol AAPL
+    ticksmith explain --data ./data --symbol AAPL --at 2026-01-05T14:32:00Z
+                                               why the bar of that time is what it is
+    ticksmith audit --data ./data --symbol all   recompute every bar from bronze and compare
   With Kafka and Cassandra, in this order:
     ticksmith topics                           create the topics, or report what differs
     ticksmith cassandra-init                   create keyspace and tables
@@ -49,6 +52,7 @@ Examples:
     ticksmith producer --symbols AAPL,MSFT     feed to Kafka
     ticksmith stream                           Kafka to bars in Cassandra
     ticksmith bars --symbol AAPL --interval 1h --format csv
+    ticksmith rebuild --symbol AAPL --from 2026-01-05T14:00:00Z --to 2026-01-05T21:00:00Z
   Without any feed:
     ticksmith verify --frames frames.jsonl --bars bars.csv --interval 5m
     ticksmith config                           what is in effect, and where it comes from
@@ -102,6 +106,12 @@ pub enum Command {
     Bars(role::bars::Args),
     /// Print the trades of a symbol
     Trades(role::trades::Args),
+    /// Explain one bar: what set its prices, where its volume went, gaps and corrections
+    Explain(role::explain::Args),
+    /// Recompute bars from bronze and compare them with those that are stored
+    Audit(role::audit::Args),
+    /// Recompute bars from bronze and store them as a new generation
+    Rebuild(role::rebuild::Args),
     /// Create the Kafka topics, or report what differs
     Topics(role::topics::Args),
     /// Create the Cassandra keyspace and tables, or report what differs
@@ -121,6 +131,9 @@ impl Command {
             Self::Verify(args) => args.apply(config),
             Self::Bars(args) => args.apply(config),
             Self::Trades(args) => args.apply(config),
+            Self::Explain(args) => args.apply(config),
+            Self::Audit(args) => args.apply(config),
+            Self::Rebuild(args) => args.apply(config),
             Self::Topics(args) => args.apply(config),
             Self::CassandraInit(args) => args.apply(config),
             Self::Config(args) => args.apply(config),
@@ -137,6 +150,9 @@ impl Command {
             Self::Verify(args) => role::verify::run(args, config),
             Self::Bars(args) => role::bars::run(args, config),
             Self::Trades(args) => role::trades::run(args, config),
+            Self::Explain(args) => role::explain::run(args, config),
+            Self::Audit(args) => role::audit::run(args, config),
+            Self::Rebuild(args) => role::rebuild::run(args, config),
             Self::Topics(args) => role::topics::run(args, config),
             Self::CassandraInit(args) => role::cassandra_init::run(args, config),
             Self::Config(args) => role::config::run(args, config),

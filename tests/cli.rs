@@ -243,3 +243,49 @@ fn a_producer_without_a_key_is_told_where_to_get_a_market() {
     assert_one_line(&ran, 2, "FINNHUB_API_KEY");
     assert!(ran.stderr.contains("make simulate"), "{ran:?}");
 }
+
+#[test]
+fn verify_reads_the_configured_table_and_classes() {
+    let place = Place::new();
+    let odd_lot = |symbol: &str| {
+        let element =
+            format!(r#"{{"c":["1","12"],"p":9.5,"s":"{symbol}","t":1710165600000,"v":7}}"#);
+        format!("{{\"data\":[{element}],\"type\":\"trade\"}}\n")
+    };
+    place.write("plain.jsonl", &odd_lot("AAPL")).write("coin.jsonl", &odd_lot("BTCUSD"));
+    let header = "window_start_epoch_s,open,high,low,close,volume,count\n";
+    place.write("null.csv", &format!("{header}1710165600,,,,,7,1\n"));
+    place.write("price.csv", &format!("{header}1710165600,9.5,9.5,9.5,9.5,7,1\n"));
+    place.write("mine.csv", "# version,2\n1,A,yes,yes,yes,yes,other\n12,B,yes,yes,yes,yes,other\n");
+    let verify = |frames: &str, bars: &str, environment: &[(&str, &str)]| {
+        let arguments = ["verify", "--frames", frames, "--bars", bars, "--interval", "5m"];
+        place.run(&arguments, environment)
+    };
+    assert_eq!(verify("plain.jsonl", "null.csv", &[]).code, Some(0), "an odd lot sets no price");
+    let table = [("TICKSMITH__STREAM__CONDITIONS_FILE", "mine.csv")];
+    assert_eq!(verify("plain.jsonl", "price.csv", &table).code, Some(0), "but by this table");
+    assert_eq!(verify("coin.jsonl", "price.csv", &[]).code, Some(1));
+    let classes = [("TICKSMITH__STREAM__SYMBOL_CLASSES", "BTCUSD=crypto,X=fx")];
+    assert_eq!(verify("coin.jsonl", "price.csv", &classes).code, Some(0));
+    let gone = [("TICKSMITH__STREAM__CONDITIONS_FILE", "gone.csv")];
+    assert_one_line(&verify("plain.jsonl", "null.csv", &gone), 2, "gone.csv cannot be read");
+}
+
+#[test]
+fn a_trade_outside_the_calendar_is_warned_about_once() {
+    let place = Place::new();
+    let frame = |time_s: i64| {
+        format!(r#"{{"data":[{{"p":9.5,"s":"AAPL","t":{time_s}000,"v":7}}],"type":"trade"}}"#)
+    };
+    // 2012-10-29, when a storm kept the exchange closed.
+    let frames: Vec<String> = (1_351_519_200..1_351_519_210).map(frame).collect();
+    place.write("frames.jsonl", &frames.join("\n"));
+    let header = "window_start_epoch_s,open,high,low,close,volume,count\n";
+    place.write("bars.csv", &format!("{header}1351519200,9.5,9.5,9.5,9.5,70,10\n"));
+    let arguments =
+        ["verify", "--frames", "frames.jsonl", "--bars", "bars.csv", "--interval", "5m"];
+    let ran = place.run(&arguments, &[]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let warnings = ran.stderr.lines().filter(|line| line.contains("outside the years"));
+    assert_eq!(warnings.count(), 1, "{ran:?}");
+}

@@ -10,9 +10,13 @@
 //! trade SYMBOL TIME PRICE VOLUME [code,code…] [connection=1] [seq=N]
 //! sample
 //! ```
+//!
+//! The worked examples of `docs/` are blocks of the same form, fenced as `golden`. There a line
+//! that ends with a backslash goes on with the next one, and `…` stands for any words.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::DateTime;
@@ -228,10 +232,8 @@ fn show(bar: &Bar) -> String {
 
 #[test]
 fn every_golden_case_prints_what_it_expects_with_and_without_restarts() {
-    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
     let mut cases = 0;
-    for entry in std::fs::read_dir(directory).expect("the golden cases are there") {
-        let path = entry.expect("readable").path();
+    for path in files_in("tests/golden") {
         let text = std::fs::read_to_string(&path).expect("readable");
         let (script, expected) = text.split_once("\nexpect\n").expect("has an expectation");
         let shown = path.display();
@@ -245,4 +247,71 @@ fn every_golden_case_prints_what_it_expects_with_and_without_restarts() {
         cases += 1;
     }
     assert!(cases >= 6, "only {cases} golden cases were found");
+}
+
+fn files_in(directory: &str) -> Vec<PathBuf> {
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(directory);
+    let entries = std::fs::read_dir(directory).expect("the directory is there");
+    entries.map(|entry| entry.expect("readable").path()).collect()
+}
+
+/// The blocks of a page, each with the line that it begins at.
+fn examples(page: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let mut open: Option<(usize, String)> = None;
+    for (number, line) in (1..).zip(page.lines()) {
+        match (&mut open, line) {
+            (None, "```golden") => open = Some((number, String::new())),
+            (None, _) => {}
+            (Some(_), "```") => found.extend(open.take()),
+            (Some((_, text)), _) => match line.strip_suffix('\\') {
+                Some(begun) => text.push_str(begun),
+                None => text.extend([line, "\n"]),
+            },
+        }
+    }
+    assert!(open.is_none(), "a block is not closed");
+    found
+}
+
+/// Whether `words` are what `pattern` says, `…` standing for any number of words.
+fn is_like(pattern: &[&str], words: &[&str]) -> bool {
+    match pattern.split_first() {
+        None => words.is_empty(),
+        Some((&"…", rest)) => (0..=words.len()).any(|skipped| is_like(rest, &words[skipped..])),
+        Some((first, rest)) => words.first() == Some(first) && is_like(rest, &words[1..]),
+    }
+}
+
+/// Every line of `found` is what the line of `expected` beside it says.
+fn is_as_expected(expected: &str, found: &str) -> bool {
+    expected.lines().count() == found.lines().count()
+        && expected.lines().zip(found.lines()).all(|(pattern, line)| {
+            let pattern: Vec<&str> = pattern.split_whitespace().collect();
+            is_like(&pattern, &line.split_whitespace().collect::<Vec<_>>())
+        })
+}
+
+#[test]
+fn every_worked_example_of_the_documents_is_true() {
+    let mut cases = 0;
+    let mut problems = Vec::new();
+    let pages = [files_in("docs"), files_in("docs/semantics")].concat();
+    for path in pages.iter().filter(|path| path.extension().is_some_and(|end| end == "md")) {
+        let page = std::fs::read_to_string(path).expect("readable");
+        for (line, example) in examples(&page) {
+            let at = format!("{}:{line}", path.display());
+            let (script, expected) = example.split_once("expect\n").expect(&at);
+            for restart in [false, true] {
+                let found = Bench::new(restart).run(script);
+                if !is_as_expected(expected, &found) {
+                    problems
+                        .push(format!("{at}, restarts: {restart}\n{expected}--- found\n{found}"));
+                }
+            }
+            cases += 1;
+        }
+    }
+    assert!(problems.is_empty(), "--- expected at {}", problems.join("\n--- expected at "));
+    assert!(cases >= 20, "only {cases} examples were found");
 }

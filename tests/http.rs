@@ -3,20 +3,28 @@
 use std::io::{BufRead, BufReader};
 use std::sync::Arc;
 
+use figment::Figment;
+use figment::providers::{Format, Toml};
 use serde_json::Value;
-use ticksmith::config::{Config, Http, Secret};
+use ticksmith::config::{Config, DEFAULTS, Http, Secret};
 use ticksmith::error::Result;
 use ticksmith::http::{ApiContext, LiveHub, Server, dashboard_router};
 use ticksmith::model::{
-    Amount, Bar, BarRevision, BarState, Disposition, FeedGap, Interval, Judged, Origin, PricePoint,
-    RejectReason, Session, StoredEvent, Tally, Trade, Verdict,
+    Amount, Bar, BarRevision, BarState, Disposition, FeedGap, GapCause, Interval, Judged, Origin,
+    PricePoint, RejectReason, RevisionWhy, Session, StoredEvent, Tally, Trade, Verdict,
 };
-use ticksmith::port::{BarQuery, BeatReport, Live, PartitionReport, StoreReader, Tier, TradeQuery};
+use ticksmith::port::{
+    BarQuery, BeatReport, Clock, Contradiction, Live, PartitionReport, StoreReader, Tier,
+    TradeQuery,
+};
+use ticksmith::role::explain::Explainer;
 use ticksmith::runtime::{Shutdown, SystemClock};
 
 struct Memory {
     bars: Vec<Bar>,
     trades: Vec<Judged>,
+    gaps: Vec<FeedGap>,
+    revisions: Vec<BarRevision>,
 }
 
 impl StoreReader for Memory {
@@ -37,6 +45,7 @@ impl StoreReader for Memory {
         let wanted = |judged: &&Judged| {
             judged.trade.symbol == query.symbol
                 && (query.tier == Tier::Bronze || judged.disposition.is_silver())
+                && (query.from_ms..query.to_ms).contains(&judged.trade.trade_time_ms)
         };
         Ok(self.trades.iter().filter(wanted).cloned().collect())
     }
@@ -46,15 +55,22 @@ impl StoreReader for Memory {
         Ok(of_interval.map(|bar| bar.symbol.to_string()).collect())
     }
 
-    fn revisions(&self, _query: &BarQuery) -> Result<Vec<BarRevision>> {
-        Ok(Vec::new())
+    fn revisions(&self, query: &BarQuery) -> Result<Vec<BarRevision>> {
+        let mut revisions = self.revisions.clone();
+        revisions.retain(|one| *one.bar.symbol == query.symbol);
+        Ok(revisions)
     }
 
     fn events(&self, _from_ms: i64, _to_ms: i64) -> Result<Vec<StoredEvent>> {
         Ok(Vec::new())
     }
 
-    fn gaps(&self, _symbol: &str, _from_ms: i64, _to_ms: i64) -> Result<Vec<FeedGap>> {
+    fn gaps(&self, symbol: &str, from_ms: i64, to_ms: i64) -> Result<Vec<FeedGap>> {
+        let wanted = |gap: &&FeedGap| gap.symbol == symbol && gap.overlaps(from_ms, to_ms);
+        Ok(self.gaps.iter().filter(wanted).cloned().collect())
+    }
+
+    fn contradictions(&self, _query: &BarQuery) -> Result<Vec<Contradiction>> {
         Ok(Vec::new())
     }
 }
@@ -130,6 +146,23 @@ impl Drop for Running {
     }
 }
 
+/// The rows of the first minutes of 1970 are fresh.
+struct FirstDay;
+
+impl Clock for FirstDay {
+    fn now_us(&self) -> i64 {
+        86_400_000_000
+    }
+
+    fn monotonic_us(&self) -> i64 {
+        0
+    }
+}
+
+fn defaults() -> Config {
+    Figment::from(Toml::string(DEFAULTS)).extract().expect("the defaults")
+}
+
 fn start() -> Running {
     start_with("")
 }
@@ -140,10 +173,25 @@ fn start_with(token: &str) -> Running {
         vec![bar(0, Some(101.0), BarState::Closed, 3), bar(300_000, None, BarState::Closed, 2)];
     let rejected = Disposition::Rejected(RejectReason::TimeInFuture);
     let trades = vec![judged(1, "AAPL", Disposition::Merged), judged(2, "AAPL", rejected)];
-    let reader = Arc::new(Memory { bars, trades });
-    let context = ApiContext::new(reader, hub.clone(), &[interval("5m"), interval("1h")]);
+    let gap = |from_ms: i64, to_ms: Option<i64>| FeedGap {
+        symbol: "AAPL".into(),
+        feed: "test/0".into(),
+        connection: 9,
+        from_ms,
+        to_ms,
+        next_connection: None,
+        cause: GapCause::Silence,
+        lost_records: 0,
+        detail: "no word for 30 s".into(),
+    };
+    let gaps = vec![gap(290_000, Some(310_000)), gap(900_000, None)];
+    let revisions = vec![BarRevision { bar: bars[1].clone(), why: RevisionWhy::FeedGap }];
+    let reader = Arc::new(Memory { bars, trades, gaps, revisions });
+    let explainer = Explainer::new(&defaults(), Arc::new(FirstDay)).expect("an explainer");
+    let intervals = [interval("5m"), interval("1h")];
+    let context = ApiContext::new(reader, Arc::new(explainer), hub.clone(), &intervals);
     let router = dashboard_router(context, hub.readiness());
-    let http = Http { token: Secret::new(token), ..Config::defaults().http };
+    let http = Http { token: Secret::new(token), ..defaults().http };
     let server = Server::bind(&http, 0, "--port").expect("a free port");
     let (url, stop) = (server.url(), Shutdown::default());
     let stopped = stop.clone();
@@ -210,6 +258,38 @@ fn bars_and_trades_have_the_columns_of_the_tables() {
 }
 
 #[test]
+fn what_stands_behind_a_bar_is_answered() {
+    let server = start();
+    let all = server.json("/api/v1/gaps/AAPL");
+    assert_eq!(all["gaps"].as_array().map(Vec::len), Some(2));
+    assert_eq!(
+        (&all["gaps"][0]["gap_ms"], &all["gaps"][0]["cause"]),
+        (&20_000.into(), &"silence".into())
+    );
+    assert!(all["gaps"][1]["gap_end"].is_null(), "it lasts");
+    let first = server.json("/api/v1/gaps/AAPL?from=0&to=300000");
+    assert_eq!(first["gaps"].as_array().map(Vec::len), Some(1));
+    let newest = server.json("/api/v1/gaps/AAPL?limit=1");
+    assert_eq!(newest["gaps"][0]["gap_start"], 900_000);
+
+    let revisions = server.json("/api/v1/revisions/AAPL?interval=5m");
+    assert_eq!(revisions["revisions"][0]["why"], "feed_gap");
+    assert_eq!(revisions["revisions"][0]["ts"], 300_000);
+
+    // The bar says 120.5 in 2 trades; the store has one trade of 5.
+    let it = server.json("/api/v1/explain/AAPL?interval=5m&at=1970-01-01T00:07:00Z");
+    assert_eq!((&it["ts"], &it["agreement"]), (&300_000.into(), &"differs".into()));
+    assert_eq!(it["differences"][4]["column"], "volume");
+    assert_eq!(it["differences"][4]["recomputed"], "5");
+    assert_eq!(it["diverted"][0]["reason"], "time_in_future");
+    assert_eq!(it["gaps"][0]["inside_ms"], 10_000);
+    assert_eq!(it["volume_split"]["sets_price"]["count"], 1);
+    assert!(it["revisions"][0]["open"].is_null());
+    let nothing = server.json("/api/v1/explain/AAPL?at=7200000");
+    assert_eq!((&nothing["bar"], &nothing["agreement"]), (&Value::Null, &"no_bar".into()));
+}
+
+#[test]
 fn what_cannot_be_answered_says_why() {
     let server = start();
     assert!(server.problem("/api/v1/bars/NOPE?interval=5m", 404).contains("'NOPE'"));
@@ -228,6 +308,11 @@ fn what_cannot_be_answered_says_why() {
         assert!(detail.contains(named), "{parameters}: {detail}");
     }
     assert!(server.problem("/api/v1/trades/AAPL?tier=gold", 422).contains("silver or bronze"));
+    for path in ["gaps/NOPE", "revisions/NOPE", "explain/NOPE?at=0"] {
+        assert!(server.problem(&format!("/api/v1/{path}"), 404).contains("'NOPE'"), "{path}");
+    }
+    assert!(server.problem("/api/v1/explain/AAPL", 422).contains("'at' is missing"));
+    assert!(server.problem("/api/v1/explain/AAPL?at=0&interval=7m", 422).contains("5m, 1h"));
     assert!(server.problem("/api/v1/stream?interval=9m", 422).contains("5m, 1h"));
     // A symbol that is known and has nothing yet is an empty answer; a space in it is a space.
     assert_eq!(server.json("/api/v1/bars/IC%20MARKETS%3A1")["bars"], serde_json::json!([]));

@@ -63,6 +63,18 @@ fn the_dashboard_draws_candles_that_move() {
     page.wait_for("/Lag0 records/.test(document.getElementById('facts').textContent)");
     page.screenshot(&pictures().join("dashboard-dark.png"));
 
+    // A click on a candle explains that candle, of which an earlier one is marked as partial.
+    page.click(560.0, 420.0);
+    page.wait_for("document.body.dataset.explained > 0");
+    page.wait_for("document.querySelectorAll('#explain-body .setter').length === 4");
+    page.wait_for("/follows from the/.test(document.getElementById('explain-body').innerText)");
+    page.evaluate("document.querySelector('#explain-body details').open = true");
+    page.screenshot(&pictures().join("dashboard-explained.png"));
+    page.evaluate(
+        "dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape' }));
+         document.getElementById('explain').hidden || fail()",
+    );
+
     // The other interval, another symbol, found by searching.
     page.evaluate("[...document.querySelectorAll('#intervals button')].at(-1).click()");
     page.wait_for("document.body.dataset.interval === '1h' && document.body.dataset.candles >= 3");
@@ -110,6 +122,23 @@ fn the_page_finds_the_server_again() {
     page.wait_for("document.getElementById('feed').dataset.state === 'ok'");
     page.wait_for(&format!("document.body.dataset.last !== '{last}'"));
     page.wait_for("document.body.dataset.candles >= 3");
+
+    // While the server was away the feed was too: the page says so, and why.
+    page.wait_for("document.body.dataset.partial >= 1 && document.body.dataset.gaps >= 1");
+    page.wait_for("document.querySelector('#legend [data-verdict]').textContent.includes('gap')");
+    page.evaluate("document.getElementById('explain-last').click()");
+    page.wait_for("document.querySelectorAll('#explain-body .setter').length === 4");
+    page.wait_for("/partial: the feed was away for/.test(document.body.innerText)");
+    page.wait_for("/full right/.test(document.getElementById('explain-body').innerText)");
+    page.screenshot(&pictures().join("explained.png"));
+    page.resize(390, 844);
+    page.wait_for("document.documentElement.scrollWidth <= 390");
+    page.screenshot(&pictures().join("explained-phone.png"));
+    page.evaluate("document.getElementById('explain-close').click()");
+    page.wait_for("document.getElementById('explain').hidden");
+    // Away on purpose: the only thing that the browser may remark on.
+    page.complaints.retain(|one| !one.contains("net::ERR_"));
+    assert_eq!(page.complaints, Vec::<String>::new());
 }
 
 /// Three windows of a regular session; the second has odd lots only, which set no price.
@@ -141,6 +170,9 @@ fn a_bar_without_prices_is_no_candle_at_zero() {
     // On an axis that reached down to zero, candles of half a dollar at 170 would be flat lines.
     page.wait_for(&format!("{CANDLE_PIXELS} > 1500"));
     page.screenshot(&pictures().join("volume-only.png"));
+    page.evaluate("document.getElementById('explain-last').click()");
+    page.wait_for("document.querySelectorAll('#explain-body .setter').length === 4");
+    page.screenshot(&pictures().join("volume-only-explained.png"));
     let bars = up.json("/api/v1/bars/AAPL?interval=5m");
     assert!(bars["bars"][1]["open"].is_null() && bars["bars"][1]["volume"] == 210.0, "{bars}");
     assert_eq!(page.complaints, Vec::<String>::new());

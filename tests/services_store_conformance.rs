@@ -18,7 +18,7 @@ use ticksmith::cassandra::schema_check::{self, ObjectReport, Outcome};
 use ticksmith::cassandra::{CassandraReader, CassandraStore, Connection};
 use ticksmith::config::Config;
 use ticksmith::error::{Error, Result};
-use ticksmith::model::{BarState, Effects};
+use ticksmith::model::{BarRevision, BarState, Effects, Interval, RevisionWhy};
 use ticksmith::port::{Clock, Store, StoreReader};
 use ticksmith::runtime::SystemClock;
 
@@ -131,7 +131,13 @@ fn rows_live_as_long_as_their_tier() {
         rows.trades.push(suite::trade(symbol, at_ms, 1));
         let mut bar = suite::bar(symbol, suite::five_minutes().window_of(at_ms).start_ms, 1);
         bar.state = BarState::Corrected;
+        let mut hour = bar.clone();
+        hour.interval = Interval::parse("1h").expect("an interval");
+        rows.revisions.push(BarRevision { bar: bar.clone(), why: RevisionWhy::Closed });
+        rows.revisions.push(BarRevision { bar: hour, why: RevisionWhy::Closed });
         rows.bars.push(bar);
+        rows.gaps.push(suite::gap(symbol, at_ms, None));
+        rows.symbols.push(symbol.into());
         rows
     };
     let mut store = world.store().expect("a store");
@@ -139,24 +145,32 @@ fn rows_live_as_long_as_their_tier() {
         store.write(&aged(days, symbol)).expect("written");
     }
     store.flush().expect("flushed");
-    let ttl_days = |column: &str, table: &str, symbol: &str| {
-        let text = format!(
-            "SELECT TTL({column}) FROM {{}}.{table} WHERE symbol = '{symbol}' ALLOW FILTERING"
-        );
+    let ttl_days = |column: &str, table: &str, condition: &str| {
+        let text =
+            format!("SELECT TTL({column}) FROM {{}}.{table} WHERE {condition} ALLOW FILTERING");
         let ttl_s = world.run(&text)[0].expect("a time to live");
         // Rounded: some seconds have passed.
         (ttl_s + DAY_S / 2) / DAY_S
     };
-    for (table, column, days) in [
-        ("trades_bronze", "price", 7),
-        ("trades_silver", "price", 30),
-        ("trades_gold_5m", "close", 90),
+    for (table, column, days, only) in [
+        ("trades_bronze", "price", 7, ""),
+        ("trades_silver", "price", 30, ""),
+        ("trades_gold_5m", "close", 90, ""),
+        ("bar_revisions", "close", 90, " AND interval = '5m'"),
+        ("bar_revisions", "close", 365, " AND interval = '1h'"),
+        ("feed_gaps", "lost_records", 90, ""),
     ] {
-        assert_eq!(ttl_days(column, table, "FRESH"), days, "{table}");
-        assert_eq!(ttl_days(column, table, "AGED"), days - 3, "{table}");
-        assert_eq!(ttl_days(column, table, "ANCIENT"), days, "{table}");
+        for (symbol, left) in [("FRESH", days), ("AGED", days - 3), ("ANCIENT", days)] {
+            let condition = format!("symbol = '{symbol}'{only}");
+            assert_eq!(ttl_days(column, table, &condition), left, "{table}{only} {symbol}");
+        }
     }
-    assert_eq!(ttl_days("close", "bar_revisions", "FRESH"), 90);
+    // A symbol is written when it is first seen, so its row must not expire.
+    let ttl = world.run(
+        "SELECT default_time_to_live FROM system_schema.tables WHERE keyspace_name = '{}' AND \
+         table_name = 'symbols'",
+    );
+    assert_eq!(ttl, [Some(0)]);
 }
 
 #[test]
@@ -208,6 +222,42 @@ fn init_creates_then_finds_then_names_differences() {
     );
     let Err(Error::Config(sentence)) = world.store().map(drop) else { panic!("vwap is missing") };
     assert!(sentence.contains("vwap") && sentence.contains("cassandra-init"), "{sentence}");
+}
+
+/// A keyspace that an older version made: what differs is named with what mends it, and it does.
+#[test]
+fn an_older_layout_is_named_with_its_remedy() {
+    let world = Cassandra::new();
+    let keyspace = &world.config.cassandra.keyspace;
+    let refused = || match world.store().map(drop) {
+        Err(Error::Config(sentence)) => sentence,
+        other => panic!("{other:?}"),
+    };
+    world.run("ALTER TABLE {}.trades_silver DROP late_window_state");
+    let alter = format!("ALTER TABLE {keyspace}.trades_silver ADD (late_window_state text)");
+    let sentence = refused();
+    assert!(sentence.contains(&format!("`{alter}`")), "{sentence}");
+    world.run(&alter);
+
+    world.run("DROP TABLE {}.feed_gaps");
+    world.run(
+        "CREATE TABLE {}.feed_gaps (feed text, bucket int, gap_start timestamp, connection bigint, \
+         gap_end timestamp, symbols text, PRIMARY KEY ((feed, bucket), gap_start, connection))",
+    );
+    let drop_table = format!("DROP TABLE {keyspace}.feed_gaps");
+    let key = "primary key is ((feed, bucket), gap_start, connection), not \
+               ((symbol, bucket), gap_start, connection, cause)";
+    let sentence = refused();
+    for part in [key, &drop_table, "`ticksmith cassandra-init`"] {
+        assert!(sentence.contains(part), "{part} in {sentence}");
+    }
+    let reports: Vec<String> =
+        world.init().expect("compared").iter().map(ObjectReport::to_string).collect();
+    let differing = format!("differs  table {keyspace}.feed_gaps: {key}");
+    assert!(reports.iter().any(|report| report.starts_with(&differing)), "{reports:?}");
+    world.run(&drop_table);
+    world.init().expect("made anew");
+    world.store().map(drop).expect("all of it fits");
 }
 
 #[test]

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use suite::{HandClock, NOW_MS, World};
 use ticksmith::embedded::Database;
 use ticksmith::embedded::store::{EmbeddedReader, EmbeddedStore};
-use ticksmith::error::Result;
-use ticksmith::model::{Effects, Judged};
-use ticksmith::port::{Store, StoreReader, Tier, TradeQuery};
+use ticksmith::error::{Error, Result};
+use ticksmith::model::{BarRevision, Effects, Interval, Judged, RevisionWhy};
+use ticksmith::port::{BarQuery, Store, StoreReader, Tier, TradeQuery};
 
 struct Embedded {
     directory: PathBuf,
@@ -96,6 +96,63 @@ fn expired_rows_go_and_a_replay_of_old_trades_stays() {
     sweep(&mut *store);
     assert_eq!(world.newest("LIVE", Tier::Silver).len(), 0);
     assert_eq!(world.newest("OLD", Tier::Silver).len(), 0);
+}
+
+#[test]
+fn what_is_kept_of_bars_and_feed_expires_with_its_tier() {
+    const DAY_S: i64 = 86_400;
+    let world = Embedded::new();
+    let mut store = world.store().expect("a store");
+    let mut rows = Effects::default();
+    for interval in ["5m", "1h"] {
+        let mut bar = suite::bar("KEPT", NOW_MS, 1);
+        bar.interval = Interval::parse(interval).expect("an interval");
+        bar.window = bar.interval.window_of(NOW_MS);
+        rows.revisions.push(BarRevision { bar, why: RevisionWhy::Closed });
+    }
+    rows.gaps.push(suite::gap("KEPT", NOW_MS, None));
+    rows.symbols.push("KEPT".into());
+    store.write(&rows).expect("written");
+    let mut kept = |days: i64| {
+        world.clock.advance_s(days * DAY_S);
+        for _ in 0..50 {
+            world.clock.advance_s(1);
+            store.flush().expect("flushed");
+        }
+        let reader = world.reader().expect("a reader");
+        let revisions = |interval: &str| {
+            let interval = Interval::parse(interval).expect("an interval");
+            let (symbol, limit) = ("KEPT".into(), 10);
+            let query = BarQuery { symbol, interval, from_ms: i64::MIN, to_ms: i64::MAX, limit };
+            reader.revisions(&query).expect("revisions").len()
+        };
+        let gaps = reader.gaps("KEPT", i64::MIN, i64::MAX).expect("gaps").len();
+        assert_eq!(reader.symbols().expect("symbols"), ["KEPT"], "symbols are for ever");
+        (revisions("5m"), revisions("1h"), gaps)
+    };
+    assert_eq!(kept(89), (1, 1, 1));
+    assert_eq!(kept(2), (0, 1, 0), "the history of a bar of 5m lives for 90 days, as gaps do");
+    assert_eq!(kept(270), (0, 1, 0));
+    assert_eq!(kept(5), (0, 0, 0), "that of an hour for 365");
+}
+
+#[test]
+fn a_file_of_another_layout_is_refused_with_the_remedy() {
+    let world = Embedded::new();
+    world.store().expect("a store");
+    let directory = &world.directory;
+    assert!(Database::open(directory).is_ok(), "its own layout");
+    let connection = world.database.connect().expect("a connection");
+    for (layout, age) in [(0, "an older"), (1_000_000, "a newer")] {
+        connection.pragma_update(None, "user_version", layout).expect("marked");
+        let Err(Error::Config(sentence)) = Database::open(directory).map(drop) else {
+            panic!("layout {layout} is not ours");
+        };
+        let shown = directory.display().to_string();
+        for part in [&*shown, age, "--data another directory"] {
+            assert!(sentence.contains(part), "{part} in {sentence}");
+        }
+    }
 }
 
 /// Set in the environment of the child that is killed.

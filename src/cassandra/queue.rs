@@ -18,8 +18,8 @@ const OUTSTANDING_MAX_BYTES: usize = 12 << 20;
 /// One table and one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PartitionId {
-    /// Index of the insert.
-    pub insert: usize,
+    /// Index of the statement.
+    pub write: usize,
     /// Number of the symbol, or of the log's partition.
     pub subject: u32,
     pub bucket: i32,
@@ -229,7 +229,7 @@ mod tests {
 
     fn group(subject: u32, rows: usize) -> Group {
         let mut group = Group {
-            partition: PartitionId { insert: 0, subject, bucket: 0 },
+            partition: PartitionId { write: 0, subject, bucket: 0 },
             rows: Rows::default(),
         };
         (0..rows).for_each(|_| group.rows.push(b"head", b"tail"));

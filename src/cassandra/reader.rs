@@ -1,28 +1,33 @@
-//! The reading side: bars by one query, trades partition by partition from the newest.
+//! The reading side: bars by one query, the rest partition by partition.
+
+mod days;
+mod trades;
 
 use futures_util::TryStreamExt;
-use futures_util::future::try_join_all;
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::value::CqlTimestamp;
 
 use super::Connection;
-use super::read_rows::{BarRow, TradeRow};
+use super::read_rows::{BarRow, TradeRow, TwinRow};
 use super::schema::{self, Schema};
 use super::schema_check;
 use crate::codec::row;
 use crate::config::{Config, Lifetimes};
 use crate::error::{Error, Result};
 use crate::model::{Bar, BarRevision, FeedGap, Interval, Judged, StoredEvent};
-use crate::port::{BarQuery, StoreReader, Tier, TradeQuery};
+use crate::port::{BarQuery, Contradiction, StoreReader, TradeQuery};
+use days::DayQueries;
 
-/// Partitions of trades looked into for one query: the silver tier's 30 days. A wider range is read
-/// from the newest bar backwards.
-const BUCKETS_MAX: i64 = 4_320;
-/// Partitions asked for at a time.
-const BUCKETS_AT_A_TIME: i64 = 16;
-/// Trades may be stored a little ahead of their bar, ms.
-const AHEAD_OF_BARS_MS: i64 = row::BUCKET_MS;
+/// The queries on one interval's bars.
+struct GoldQueries {
+    interval: Interval,
+    bars: PreparedStatement,
+    /// The start of the oldest bar of a range.
+    oldest: PreparedStatement,
+    symbols: PreparedStatement,
+    twins: PreparedStatement,
+}
 
 /// `port::StoreReader` on Cassandra. Its calls block.
 pub struct CassandraReader {
@@ -31,7 +36,8 @@ pub struct CassandraReader {
     symbols: PreparedStatement,
     bronze: PreparedStatement,
     silver: PreparedStatement,
-    gold: Vec<(Interval, PreparedStatement)>,
+    gold: Vec<GoldQueries>,
+    days: DayQueries,
 }
 
 impl CassandraReader {
@@ -52,31 +58,32 @@ impl CassandraReader {
                  ts >= ? AND ts < ? ORDER BY ts DESC, connection DESC, seq DESC LIMIT ?"
             )
         };
-        let gold = |interval: Interval| {
-            let (table, columns) = (schema::gold_table(interval), BarRow::COLUMNS.join(", "));
-            format!(
-                "SELECT {columns} FROM {keyspace}.{table} WHERE symbol = ? AND ts >= ? AND ts < ? \
-                 ORDER BY ts DESC LIMIT ?"
-            )
-        };
         let intervals = lifetimes.gold.iter().map(|(interval, _)| *interval);
         Ok(Self {
             symbols: prepare(format!("SELECT symbol FROM {keyspace}.{}", schema::SYMBOLS_TABLE))?,
             bronze: prepare(trades(schema::BRONZE_TABLE))?,
             silver: prepare(trades(schema::SILVER_TABLE))?,
             gold: intervals
-                .map(|interval| Ok((interval, prepare(gold(interval))?)))
+                .map(|interval| GoldQueries::prepare(connection, keyspace, interval))
                 .collect::<Result<_>>()?,
+            days: DayQueries::prepare(connection, keyspace, config.topics.partitions)?,
             connection: connection.clone(),
             lifetimes,
         })
     }
 
-    fn statement_of(&self, interval: Interval) -> Result<&PreparedStatement> {
-        let found = self.gold.iter().find(|(known, _)| *known == interval);
-        found
-            .map(|(_, statement)| statement)
-            .ok_or_else(|| self.lifetimes.unknown_interval(interval))
+    fn gold(&self, interval: Interval) -> Result<&GoldQueries> {
+        let found = self.gold.iter().find(|gold| gold.interval == interval);
+        found.ok_or_else(|| self.lifetimes.unknown_interval(interval))
+    }
+
+    /// The texts that a query without values gives.
+    fn sorted(&self, statement: &PreparedStatement) -> Result<Vec<String>> {
+        let rows = self.rows::<(String,)>(statement, ());
+        let mut texts: Vec<String> =
+            self.connection.block_on(rows)?.into_iter().map(|(text,)| text).collect();
+        texts.sort();
+        Ok(texts)
     }
 
     /// All rows of all pages, in order.
@@ -99,65 +106,24 @@ impl CassandraReader {
         let rows = pager.rows_stream::<R>().map_err(|problem| unanswered(&problem))?;
         rows.try_collect().await.map_err(|problem| unanswered(&problem))
     }
+}
 
-    /// A range that can be walked partition by partition.
-    async fn walkable(&self, query: &TradeQuery) -> Result<Option<(i64, i64)>> {
-        let buckets = |from_ms: i64, to_ms: i64| {
-            i64::from(row::bucket_of(to_ms)) - i64::from(row::bucket_of(from_ms))
-        };
-        if query.from_ms >= query.to_ms {
-            return Ok(None);
-        }
-        if buckets(query.from_ms, query.to_ms) <= BUCKETS_MAX {
-            return Ok(Some((query.from_ms, query.to_ms)));
-        }
-        let Some(newest_ms) = self.end_of_newest_bar(&query.symbol, query.to_ms).await? else {
-            return Ok(None);
-        };
-        let to_ms = query.to_ms.min(newest_ms.saturating_add(AHEAD_OF_BARS_MS));
-        let from_ms = query.from_ms.max(to_ms.saturating_sub(BUCKETS_MAX * row::BUCKET_MS));
-        Ok(Some((from_ms, to_ms)))
-    }
-
-    /// The latest end of a stored bar of any interval.
-    async fn end_of_newest_bar(&self, symbol: &str, before_ms: i64) -> Result<Option<i64>> {
-        let (first, before) = (CqlTimestamp(i64::MIN), CqlTimestamp(before_ms));
-        let newest = try_join_all(self.gold.iter().map(async |(interval, statement)| {
-            let rows: Vec<BarRow> = self.rows(statement, (symbol, first, before, 1)).await?;
-            rows.into_iter().map(|row| row.into_bar(*interval)).next().transpose()
-        }));
-        let newest = newest.await?.into_iter().flatten();
-        Ok(newest.map(|bar| bar.window.end_ms).max())
-    }
-
-    async fn newest_trades(&self, query: &TradeQuery) -> Result<Vec<Judged>> {
-        let Some((from_ms, to_ms)) = self.walkable(query).await? else { return Ok(Vec::new()) };
-        let statement = match query.tier {
-            Tier::Bronze => &self.bronze,
-            Tier::Silver => &self.silver,
-        };
-        let symbol = row::key_symbol(&query.symbol);
-        let limit = row_limit(query.limit);
-        let (first, mut bucket) = (row::bucket_of(from_ms), row::bucket_of(to_ms - 1));
-        let mut newest: Vec<Judged> = Vec::new();
-        while bucket >= first && newest.len() < query.limit {
-            let lowest = i64::from(bucket) - BUCKETS_AT_A_TIME + 1;
-            let lowest = lowest.max(i64::from(first)) as i32;
-            let times = (CqlTimestamp(from_ms), CqlTimestamp(to_ms));
-            let asked = (lowest..=bucket).rev().map(|bucket| {
-                self.rows::<TradeRow>(statement, (symbol, bucket, times.0, times.1, limit))
-            });
-            for rows in try_join_all(asked).await? {
-                let room = query.limit - newest.len();
-                for row in rows.into_iter().take(room) {
-                    newest.push(row.into_judged()?);
-                }
-            }
-            let Some(next) = lowest.checked_sub(1) else { break };
-            bucket = next;
-        }
-        newest.reverse();
-        Ok(newest)
+impl GoldQueries {
+    fn prepare(connection: &Connection, keyspace: &str, interval: Interval) -> Result<Self> {
+        let table = format!("{keyspace}.{}", schema::gold_table(interval));
+        let range = "WHERE symbol = ? AND ts >= ? AND ts < ?";
+        let columns = BarRow::COLUMNS.join(", ");
+        let bars = format!("SELECT {columns} FROM {table} {range} ORDER BY ts DESC LIMIT ?");
+        let twins = TwinRow::COLUMNS.join(", ");
+        let twins = format!("SELECT {twins} FROM {table} {range} ORDER BY ts ASC");
+        let oldest = format!("SELECT ts FROM {table} {range} ORDER BY ts ASC LIMIT 1");
+        Ok(Self {
+            interval,
+            bars: prepare(connection, bars)?,
+            oldest: prepare(connection, oldest)?,
+            symbols: prepare(connection, format!("SELECT DISTINCT symbol FROM {table}"))?,
+            twins: prepare(connection, twins)?,
+        })
     }
 }
 
@@ -175,15 +141,11 @@ fn row_limit(limit: usize) -> i32 {
 
 impl StoreReader for CassandraReader {
     fn symbols(&self) -> Result<Vec<String>> {
-        let rows = self.rows::<(String,)>(&self.symbols, ());
-        let mut symbols: Vec<String> =
-            self.connection.block_on(rows)?.into_iter().map(|(symbol,)| symbol).collect();
-        symbols.sort();
-        Ok(symbols)
+        self.sorted(&self.symbols)
     }
 
     fn bars(&self, query: &BarQuery) -> Result<Vec<Bar>> {
-        let statement = self.statement_of(query.interval)?;
+        let statement = &self.gold(query.interval)?.bars;
         if query.limit == 0 || query.from_ms >= query.to_ms {
             return Ok(Vec::new());
         }
@@ -197,19 +159,27 @@ impl StoreReader for CassandraReader {
         self.connection.block_on(self.newest_trades(query))
     }
 
-    fn bar_symbols(&self, _interval: Interval) -> Result<Vec<String>> {
-        Err(Error::Bug("not read yet".into()))
+    fn bar_symbols(&self, interval: Interval) -> Result<Vec<String>> {
+        self.sorted(&self.gold(interval)?.symbols)
     }
 
-    fn revisions(&self, _query: &BarQuery) -> Result<Vec<BarRevision>> {
-        Err(Error::Bug("not read yet".into()))
+    fn revisions(&self, query: &BarQuery) -> Result<Vec<BarRevision>> {
+        self.connection.block_on(self.newest_revisions(query))
     }
 
-    fn events(&self, _from_ms: i64, _to_ms: i64) -> Result<Vec<StoredEvent>> {
-        Err(Error::Bug("not read yet".into()))
+    fn events(&self, from_ms: i64, to_ms: i64) -> Result<Vec<StoredEvent>> {
+        self.connection.block_on(self.events_between(from_ms, to_ms))
     }
 
-    fn gaps(&self, _symbol: &str, _from_ms: i64, _to_ms: i64) -> Result<Vec<FeedGap>> {
-        Err(Error::Bug("not read yet".into()))
+    fn gaps(&self, symbol: &str, from_ms: i64, to_ms: i64) -> Result<Vec<FeedGap>> {
+        self.connection.block_on(self.gaps_between(symbol, from_ms, to_ms))
+    }
+
+    fn contradictions(&self, query: &BarQuery) -> Result<Vec<Contradiction>> {
+        let statement = &self.gold(query.interval)?.twins;
+        let times = (CqlTimestamp(query.from_ms), CqlTimestamp(query.to_ms));
+        let values = (row::key_symbol(&query.symbol), times.0, times.1);
+        let rows: Vec<TwinRow> = self.connection.block_on(self.rows(statement, values))?;
+        Ok(rows.into_iter().flat_map(TwinRow::contradictions).collect())
     }
 }

@@ -3,7 +3,9 @@
 
 use super::cells::Cells;
 use crate::codec::row;
-use crate::model::{Bar, Exclusion, Judged, PricePoint, Session, StoredEvent};
+use crate::model::{
+    Bar, BarRevision, Exclusion, FeedGap, Judged, LateWindow, PricePoint, Session, StoredEvent,
+};
 
 /// `trades.cql` but for write timestamp and lifetime. Absent columns stay unset: a trade is written
 /// once, so there is nothing to overwrite. `text` is a buffer to work in.
@@ -42,14 +44,21 @@ pub fn trade(judged: &Judged, cells: &mut Cells<'_>, text: &mut String) {
         .long(judged.origin.offset)
         .long_or_unset(judged.lateness.map(|late| late.watermark_ms))
         .long_or_unset(judged.lateness.map(|late| late.late_by_ms))
-        .long_or_unset(judged.lateness.map(|late| late.window_start_ms));
+        .long_or_unset(judged.lateness.map(|late| late.window_start_ms))
+        .text_or_unset(judged.lateness.map(|late| LateWindow::as_str(late.window)));
 }
 
-/// `trades_gold.cql` but for write timestamp and lifetime. Every column is bound: a null must
-/// overwrite what an older revision wrote.
+/// `trades_gold.cql` but for write timestamp and lifetime.
 pub fn bar(bar: &Bar, cells: &mut Cells<'_>) {
+    cells.text(&bar.symbol);
+    content(bar, cells);
+}
+
+/// The columns of a bar from `ts` on. Every one is bound: a null must overwrite what an older
+/// revision wrote.
+fn content(bar: &Bar, cells: &mut Cells<'_>) {
     let points = [bar.open, bar.high, bar.low, bar.close];
-    cells.text(&bar.symbol).long(bar.window.start_ms).long(bar.window.end_ms);
+    cells.long(bar.window.start_ms).long(bar.window.end_ms);
     for point in points {
         cells.double_or_null(point.map(|point| point.price));
     }
@@ -74,7 +83,7 @@ pub fn bar(bar: &Bar, cells: &mut Cells<'_>) {
     for excluded in &bar.excluded {
         exclusion(excluded, cells);
     }
-    cells.int(bar.conditions_version);
+    cells.int(bar.conditions_version).long(bar.late_included);
 }
 
 fn provenance(point: Option<PricePoint>, cells: &mut Cells<'_>) {
@@ -95,27 +104,36 @@ fn exclusion(excluded: &Exclusion, cells: &mut Cells<'_>) {
 }
 
 /// `bar_revisions.cql` but for write timestamp and lifetime.
-pub fn revision(bar: &Bar, why: &str, cells: &mut Cells<'_>) {
+pub fn revision(revision: &BarRevision, cells: &mut Cells<'_>) {
+    let BarRevision { bar, why } = revision;
     cells
         .text(&bar.symbol)
         .text(&bar.interval.to_string())
         .int(row::day_of(bar.window.start_ms))
-        .long(bar.window.start_ms)
-        .long(bar.generation)
-        .long(bar.revision)
-        .text(why)
-        .text(bar.state.as_str());
-    for point in [bar.open, bar.high, bar.low, bar.close] {
-        cells.double_or_null(point.map(|point| point.price));
-    }
+        .text(why.as_str());
+    content(bar, cells);
+}
+
+/// The key of a bar to delete, after the write timestamp.
+pub fn removal(timestamp_us: i64, symbol: &str, start_ms: i64, cells: &mut Cells<'_>) {
+    cells.long(timestamp_us).text(symbol).long(start_ms);
+}
+
+/// `feed_gaps.cql` but for write timestamp and lifetime. Every column is bound: the end of a gap
+/// overwrites its beginning.
+pub fn gap(gap: &FeedGap, cells: &mut Cells<'_>) {
     cells
-        .double(bar.volume.to_f64())
-        .text(&bar.volume.to_string())
-        .double_or_null(bar.vwap)
-        .long(bar.trade_count)
-        .double_or_null(bar.coverage)
-        .long(bar.gap_ms)
-        .text(bar.verdict.as_str());
+        .text(row::key_symbol(&gap.symbol))
+        .int(row::day_of(gap.from_ms))
+        .long(gap.from_ms)
+        .long(gap.connection)
+        .text(gap.cause.as_str())
+        .text(&gap.feed)
+        .long_or_null(gap.to_ms)
+        .long_or_null(gap.to_ms.map(|to_ms| to_ms.saturating_sub(gap.from_ms)))
+        .long_or_null(gap.next_connection)
+        .long(gap.lost_records)
+        .text(&gap.detail);
 }
 
 /// `feed_events.cql` but for write timestamp and lifetime.

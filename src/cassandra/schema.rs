@@ -32,6 +32,10 @@ pub const FEED_GAPS_TABLE: &str = "feed_gaps";
 /// Name of the table of symbols.
 pub const SYMBOLS_TABLE: &str = "symbols";
 
+/// Columns without which a row reads well: a table that lacks them can be altered and keep its
+/// rows.
+pub const MAY_BE_ADDED: [&str; 2] = ["late_included", "late_window_state"];
+
 /// Name of the table of an interval's bars.
 pub fn gold_table(interval: Interval) -> String {
     format!("trades_gold_{interval}")

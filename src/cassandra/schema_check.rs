@@ -7,7 +7,7 @@ use std::fmt;
 use scylla::DeserializeRow;
 
 use super::Connection;
-use super::schema::{Schema, Table};
+use super::schema::{self, Column, Schema, Table};
 use crate::error::{Error, Result};
 
 /// What became of one object.
@@ -87,16 +87,25 @@ impl Found {
         self.tables.iter().find(|row| row.table_name == name)
     }
 
-    /// Columns that a statement would stumble over.
-    fn column_differences(&self, table: &Table) -> Vec<String> {
+    /// What a statement would stumble over, with what mends it: the key alone when that differs,
+    /// since all else follows from it.
+    fn column_differences(&self, keyspace: &str, table: &Table) -> Vec<String> {
+        let key = self.primary_key(&table.name);
+        if key != table.primary_key() {
+            let wanted = table.primary_key();
+            return vec![
+                format!("primary key is ({key}), not ({wanted})"),
+                made_anew(keyspace, table),
+            ];
+        }
         let found = |name: &str| {
             let mut columns = self.columns.iter();
             columns.find(|row| row.table_name == table.name && row.column_name == name)
         };
-        let mut differences = Vec::new();
+        let (mut differences, mut missing) = (Vec::new(), Vec::new());
         for column in table.columns() {
             match found(&column.name) {
-                None => differences.push(format!("column {} is missing", column.name)),
+                None => missing.push(column),
                 Some(row) if row.cql_type != column.cql_type => differences.push(format!(
                     "column {} is {}, not {}",
                     column.name, row.cql_type, column.cql_type
@@ -104,10 +113,16 @@ impl Found {
                 Some(_) => {}
             }
         }
-        let key = self.primary_key(&table.name);
-        if key != table.primary_key() {
-            differences.push(format!("primary key is ({key}), not ({})", table.primary_key()));
+        let can_be_added = differences.is_empty()
+            && missing.iter().all(|column| schema::MAY_BE_ADDED.contains(&&*column.name));
+        differences.extend(missing_columns(&missing));
+        if differences.is_empty() {
+            return differences;
         }
+        differences.push(match can_be_added {
+            true => added(keyspace, table, &missing),
+            false => made_anew(keyspace, table),
+        });
         differences
     }
 
@@ -156,6 +171,30 @@ impl Found {
     }
 }
 
+fn missing_columns(missing: &[Column]) -> Option<String> {
+    let names: Vec<&str> = missing.iter().map(|column| &*column.name).collect();
+    match names[..] {
+        [] => None,
+        [only] => Some(format!("column {only} is missing")),
+        _ => Some(format!("columns {} are missing", names.join(", "))),
+    }
+}
+
+/// How rows that do not tell of these columns are kept.
+fn added(keyspace: &str, table: &Table, missing: &[Column]) -> String {
+    let columns: Vec<String> =
+        missing.iter().map(|column| format!("{} {}", column.name, column.cql_type)).collect();
+    format!("add it with `ALTER TABLE {keyspace}.{} ADD ({})`", table.name, columns.join(", "))
+}
+
+fn made_anew(keyspace: &str, table: &Table) -> String {
+    format!(
+        "its rows do not fit: `DROP TABLE {keyspace}.{}` with cqlsh, then \
+         `ticksmith cassandra-init` makes it anew",
+        table.name
+    )
+}
+
 /// Creates what is missing and compares what is there.
 ///
 /// # Errors
@@ -179,7 +218,7 @@ pub fn init(connection: &Connection, schema: &Schema) -> Result<Vec<ObjectReport
                 Outcome::Created
             }
             Some(row) => {
-                let mut differences = found.column_differences(table);
+                let mut differences = found.column_differences(&schema.keyspace, table);
                 differences.extend(found.option_differences(table, row));
                 compared(differences)
             }
@@ -196,7 +235,7 @@ fn compared(differences: Vec<String>) -> Outcome {
 /// Makes sure that the tables can be written and read.
 ///
 /// # Errors
-/// `Config`, naming the first thing that is missing or differs and `ticksmith cassandra-init`.
+/// `Config`, naming the first table that is missing or differs, how, and what mends it.
 pub fn require(connection: &Connection, schema: &Schema) -> Result<()> {
     let (keyspace, points) = (&schema.keyspace, &connection.contact_points);
     let found = Found::read(connection, keyspace)?;
@@ -214,10 +253,12 @@ pub fn require(connection: &Connection, schema: &Schema) -> Result<()> {
                  `ticksmith cassandra-init`"
             )));
         }
-        if let Some(difference) = found.column_differences(table).first() {
+        let differences = found.column_differences(keyspace, table);
+        if !differences.is_empty() {
+            let differences = differences.join("; ");
             return Err(Error::Config(format!(
-                "table '{keyspace}.{name}' on {points}: {difference}; see all differences with \
-                 `ticksmith cassandra-init`"
+                "table '{keyspace}.{name}' on {points}: {differences}; `ticksmith cassandra-init` \
+                 names what else differs"
             )));
         }
     }

@@ -1,4 +1,4 @@
-//! The prepared writes, one a table, made from the templates.
+//! The prepared writes, made from the templates: one insert a table, one delete a table of bars.
 
 use std::sync::Arc;
 
@@ -7,18 +7,20 @@ use scylla::statement::batch::{Batch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 
 use super::Connection;
-use super::schema::{FEED_GAPS_TABLE, Schema, Table};
+use super::schema::{self, Schema, Table};
+use crate::config::Lifetimes;
 use crate::error::Result;
+use crate::model::Interval;
 
-/// One table's insert.
-pub struct Insert {
+/// One statement that changes a table.
+pub struct Write {
     pub table: Arc<str>,
     pub ttl_s: i64,
     statement: PreparedStatement,
 }
 
-impl Insert {
-    /// An unlogged batch of `rows` inserts; with one partition it costs the server one mutation.
+impl Write {
+    /// An unlogged batch of `rows` statements; with one partition it costs the server one mutation.
     pub fn batch(&self, connection: &Connection, rows: usize) -> Batch {
         let statements = vec![self.statement.clone().into(); rows];
         let mut batch = Batch::new_with_statements(BatchType::Unlogged, statements);
@@ -28,20 +30,74 @@ impl Insert {
     }
 }
 
-/// Prepares the insert of every table that the pipeline writes, in the order of the schema.
+/// The writes of one interval's bars, by index.
+#[derive(Debug, Clone, Copy)]
+pub struct Gold {
+    pub interval: Interval,
+    pub insert: usize,
+    pub delete: usize,
+}
+
+/// Where each write is.
+pub struct Places {
+    pub bronze: usize,
+    pub silver: usize,
+    pub gold: Vec<Gold>,
+    pub revisions: usize,
+    pub feed_events: usize,
+    pub feed_gaps: usize,
+    pub symbols: usize,
+}
+
+impl Places {
+    /// Inserts come in the order of the schema, then the deletes in that of the intervals.
+    pub fn of(schema: &Schema, lifetimes: &Lifetimes) -> Self {
+        let index = |name: &str| {
+            let found = schema.tables.iter().position(|table| table.name == name);
+            found.expect("the schema has every table that it names")
+        };
+        let gold = lifetimes.gold.iter().enumerate();
+        Self {
+            bronze: index(schema::BRONZE_TABLE),
+            silver: index(schema::SILVER_TABLE),
+            gold: gold
+                .map(|(place, &(interval, _))| Gold {
+                    interval,
+                    insert: index(&schema::gold_table(interval)),
+                    delete: schema.tables.len() + place,
+                })
+                .collect(),
+            revisions: index(schema::REVISIONS_TABLE),
+            feed_events: index(schema::FEED_EVENTS_TABLE),
+            feed_gaps: index(schema::FEED_GAPS_TABLE),
+            symbols: index(schema::SYMBOLS_TABLE),
+        }
+    }
+}
+
+/// Prepares every write, in the order of `Places`.
 ///
 /// # Errors
 /// `Config` when a table or column is missing, `Unavailable` when the cluster does not answer.
-pub fn prepare(connection: &Connection, schema: &Schema) -> Result<Vec<Insert>> {
-    // Gaps are not written by the stream; the table has its place for readers.
-    let written = schema.tables.iter().filter(|table| table.name != FEED_GAPS_TABLE);
-    connection.block_on(try_join_all(written.map(|table| async {
-        let text = insert_text(&schema.keyspace, table);
+pub fn prepare(
+    connection: &Connection,
+    schema: &Schema,
+    lifetimes: &Lifetimes,
+) -> Result<Vec<Write>> {
+    let keyspace = &schema.keyspace;
+    let inserts = schema.tables.iter().map(|table| (table, insert_text(keyspace, table)));
+    let gold = lifetimes.gold.iter().map(|(interval, _)| schema::gold_table(*interval));
+    let deletes = gold.filter_map(|name| {
+        let table = schema.table(&name)?;
+        Some((table, delete_text(keyspace, table)))
+    });
+    let writes = inserts.chain(deletes).map(|(table, text)| async {
         let prepared = connection.session().prepare(text).await;
         let statement =
             prepared.map_err(|problem| connection.not_prepared(&table.name, &problem))?;
-        Ok(Insert { table: table.name.as_str().into(), ttl_s: table.ttl_s, statement })
-    })))
+        Ok(Write { table: table.name.as_str().into(), ttl_s: table.ttl_s, statement })
+    });
+    connection.block_on(try_join_all(writes))
 }
 
 /// Every column in the template's order, then write timestamp, then lifetime; an unset lifetime
@@ -53,4 +109,9 @@ fn insert_text(keyspace: &str, table: &Table) -> String {
     format!(
         "INSERT INTO {keyspace}.{name} ({columns}) VALUES ({markers}) USING TIMESTAMP ? AND TTL ?"
     )
+}
+
+/// Write timestamp, then the key of a bar.
+fn delete_text(keyspace: &str, table: &Table) -> String {
+    format!("DELETE FROM {keyspace}.{} USING TIMESTAMP ? WHERE symbol = ? AND ts = ?", table.name)
 }

@@ -9,14 +9,14 @@ use rustc_hash::FxHashMap;
 use super::Connection;
 use super::cells::Cells;
 use super::queue::{BatchBounds, Group, PartitionId, Queue};
-use super::schema::{self, Schema};
+use super::schema::Schema;
 use super::schema_check;
-use super::statements::{self, Insert};
+use super::statements::{self, Gold, Places, Write};
 use super::{cells::Rows, rows};
 use crate::codec::row;
 use crate::config::{Config, Lifetimes};
 use crate::error::{Error, Result};
-use crate::model::{Bar, BarRevision, Effects, Interval, Judged, StoredEvent};
+use crate::model::{Bar, BarRevision, Effects, FeedGap, Interval, Judged, StoredEvent};
 use crate::port::{BarRemoval, Clock, Store};
 use crate::runtime::{Backoff, BackoffBounds, Pace};
 use crate::telemetry::store as events;
@@ -31,21 +31,11 @@ const RETRY_WAITS: BackoffBounds = BackoffBounds {
 /// Symbols remembered by number; a feed has hundreds, so more means that names are noise.
 const SYMBOLS_MAX: usize = 65_536;
 
-/// Indexes of the inserts.
-struct Tables {
-    bronze: usize,
-    silver: usize,
-    gold: Vec<(Interval, usize)>,
-    revisions: usize,
-    feed_events: usize,
-    symbols: usize,
-}
-
 /// `port::Store` on Cassandra.
 pub struct CassandraStore {
     queue: Arc<Queue>,
-    inserts: Arc<Vec<Insert>>,
-    tables: Tables,
+    writes: Arc<Vec<Write>>,
+    places: Places,
     lifetimes: Lifetimes,
     clock: Arc<dyn Clock>,
     /// Rows of the running call, by partition.
@@ -68,22 +58,22 @@ impl CassandraStore {
     pub fn open(connection: &Connection, config: &Config, clock: Arc<dyn Clock>) -> Result<Self> {
         let schema = Schema::of(config)?;
         schema_check::require(connection, &schema)?;
-        let inserts = Arc::new(statements::prepare(connection, &schema)?);
+        let lifetimes = Lifetimes::of(config)?;
+        let writes = Arc::new(statements::prepare(connection, &schema, &lifetimes)?);
         let settings = &config.cassandra;
         let queue = Arc::new(Queue::new(BatchBounds {
             rows: settings.batch_rows.clamp(1, 10_000),
             bytes: settings.batch_kib.max(1) * 1_024,
         }));
         for _ in 0..settings.in_flight_batches.max(1) {
-            let sender = send_batches(connection.clone(), queue.clone(), inserts.clone());
+            let sender = send_batches(connection.clone(), queue.clone(), writes.clone());
             // Ends when the queue is closed.
             let _detached = connection.handle().spawn(sender);
         }
-        let lifetimes = Lifetimes::of(config)?;
         Ok(Self {
-            tables: Tables::find(&inserts, &lifetimes),
+            places: Places::of(&schema, &lifetimes),
             queue,
-            inserts,
+            writes,
             lifetimes,
             clock,
             staged: Vec::new(),
@@ -122,61 +112,66 @@ impl CassandraStore {
         let bucket = row::bucket_of(judged.trade.trade_time_ms);
         let timestamp_us = row::trade_write_timestamp_us(judged);
         let age_s = row::trade_age_s(&judged.trade, now_us);
-        let silver = judged.disposition.is_silver().then_some(self.tables.silver);
-        for insert in [Some(self.tables.bronze), silver].into_iter().flatten() {
-            let partition = PartitionId { insert, subject, bucket };
-            self.stage(partition, &buffer, Some(timestamp_us), age_s);
+        let silver = judged.disposition.is_silver().then_some(self.places.silver);
+        for write in [Some(self.places.bronze), silver].into_iter().flatten() {
+            let partition = PartitionId { write, subject, bucket };
+            let lifetime_s = self.lifetime_s(write, age_s);
+            self.stage(partition, &buffer, Some(timestamp_us), lifetime_s);
         }
         self.row = buffer;
     }
 
     fn stage_bar(&mut self, bar: &Bar, now_us: i64) -> Result<()> {
-        let table = self.tables.gold.iter().find(|(interval, _)| *interval == bar.interval);
-        let &(_, insert) = table.ok_or_else(|| self.lifetimes.unknown_interval(bar.interval))?;
+        let write = self.gold(bar.interval)?.insert;
         let timestamp_us = row::bar_write_timestamp_us(bar)?;
-        let partition = PartitionId { insert, subject: self.symbol_number(&bar.symbol), bucket: 0 };
-        let mut buffer = std::mem::take(&mut self.row);
-        buffer.clear();
-        rows::bar(bar, &mut Cells(&mut buffer));
-        self.stage(partition, &buffer, Some(timestamp_us), row::bar_age_s(bar, now_us));
-        self.row = buffer;
+        let partition = PartitionId { write, subject: self.symbol_number(&bar.symbol), bucket: 0 };
+        let lifetime_s = self.lifetime_s(write, row::bar_age_s(bar, now_us));
+        self.stage_row(partition, Some(timestamp_us), lifetime_s, |cells| rows::bar(bar, cells));
         Ok(())
     }
 
     fn stage_revision(&mut self, revision: &BarRevision, now_us: i64) -> Result<()> {
-        let BarRevision { bar, why } = revision;
+        let bar = &revision.bar;
         let timestamp_us = row::bar_write_timestamp_us(bar)?;
+        let tier = self.gold(bar.interval)?.insert;
         // The partition's key holds the interval too; it takes the place of the bucket's low
         // digits.
-        let interval = self.lifetimes.gold.iter().position(|(known, _)| *known == bar.interval);
-        let intervals = self.lifetimes.gold.len() as i32;
+        let intervals = self.places.gold.len() as i32;
+        let interval = self.places.gold.iter().position(|gold| gold.insert == tier);
         let place = interval.map_or(0, |index| index as i32);
         let partition = PartitionId {
-            insert: self.tables.revisions,
+            write: self.places.revisions,
             subject: self.symbol_number(&bar.symbol),
             bucket: row::day_of(bar.window.start_ms).wrapping_mul(intervals).wrapping_add(place),
         };
-        let mut buffer = std::mem::take(&mut self.row);
-        buffer.clear();
-        rows::revision(bar, why.as_str(), &mut Cells(&mut buffer));
-        self.stage(partition, &buffer, Some(timestamp_us), row::bar_age_s(bar, now_us));
-        self.row = buffer;
+        // As long as the bar, whatever the table's own lifetime is. 0 is for ever.
+        let tier_s = self.writes[tier].ttl_s;
+        let rest_s = row::lifetime_s(tier_s, row::bar_age_s(bar, now_us));
+        let lifetime_s = rest_s.or_else(|| i32::try_from(tier_s).ok());
+        self.stage_row(partition, Some(timestamp_us), lifetime_s, |cells| {
+            rows::revision(revision, cells);
+        });
         Ok(())
     }
 
     fn stage_event(&mut self, stored: &StoredEvent, now_us: i64) {
-        let at_us = stored.event.at_us;
+        let (write, at_us) = (self.places.feed_events, stored.event.at_us);
         let partition = PartitionId {
-            insert: self.tables.feed_events,
+            write,
             subject: stored.origin.partition as u32,
             bucket: row::day_of(at_us.div_euclid(1_000)),
         };
-        let mut buffer = std::mem::take(&mut self.row);
-        buffer.clear();
-        rows::event(stored, &mut Cells(&mut buffer));
-        let age_s = now_us.saturating_sub(at_us) / 1_000_000;
-        self.stage(partition, &buffer, Some(at_us), age_s);
-        self.row = buffer;
+        let lifetime_s = self.lifetime_s(write, row::event_age_s(&stored.event, now_us));
+        self.stage_row(partition, Some(at_us), lifetime_s, |cells| rows::event(stored, cells));
+    }
+
+    fn stage_gap(&mut self, gap: &FeedGap, now_us: i64) {
+        let write = self.places.feed_gaps;
+        let subject = self.symbol_number(row::key_symbol(&gap.symbol));
+        let partition = PartitionId { write, subject, bucket: row::day_of(gap.from_ms) };
+        let lifetime_s = self.lifetime_s(write, row::gap_age_s(gap, now_us));
+        let timestamp_us = Some(row::gap_write_timestamp_us(gap));
+        self.stage_row(partition, timestamp_us, lifetime_s, |cells| rows::gap(gap, cells));
     }
 
     fn stage_symbol(&mut self, symbol: &str) {
@@ -184,40 +179,85 @@ impl CassandraStore {
         if symbol.is_empty() {
             return;
         }
-        let insert = self.tables.symbols;
-        let partition = PartitionId { insert, subject: self.symbol_number(symbol), bucket: 0 };
+        let write = self.places.symbols;
+        let partition = PartitionId { write, subject: self.symbol_number(symbol), bucket: 0 };
+        self.stage_row(partition, None, None, |cells| {
+            cells.text(symbol);
+        });
+    }
+
+    fn stage_removal(&mut self, bar: &BarRemoval) -> Result<()> {
+        let write = self.gold(bar.interval)?.delete;
+        let timestamp_us = row::removal_timestamp_us(bar.start_ms, bar.generation)?;
+        let partition = PartitionId { write, subject: self.symbol_number(&bar.symbol), bucket: 0 };
         let mut buffer = std::mem::take(&mut self.row);
         buffer.clear();
-        Cells(&mut buffer).text(symbol);
-        self.stage(partition, &buffer, None, 0);
+        rows::removal(timestamp_us, &bar.symbol, bar.start_ms, &mut Cells(&mut buffer));
+        self.add(partition, &buffer, &[]);
+        self.row = buffer;
+        Ok(())
+    }
+
+    fn gold(&self, interval: Interval) -> Result<Gold> {
+        let found = self.places.gold.iter().find(|gold| gold.interval == interval);
+        found.copied().ok_or_else(|| self.lifetimes.unknown_interval(interval))
+    }
+
+    /// What is left of a row's life; `None`: all of the table's.
+    fn lifetime_s(&self, write: usize, age_s: i64) -> Option<i32> {
+        row::lifetime_s(self.writes[write].ttl_s, age_s)
+    }
+
+    fn stage_row(
+        &mut self,
+        partition: PartitionId,
+        timestamp_us: Option<i64>,
+        lifetime_s: Option<i32>,
+        fill: impl FnOnce(&mut Cells<'_>),
+    ) {
+        let mut buffer = std::mem::take(&mut self.row);
+        buffer.clear();
+        fill(&mut Cells(&mut buffer));
+        self.stage(partition, &buffer, timestamp_us, lifetime_s);
         self.row = buffer;
     }
 
-    /// Adds a row with its write timestamp (`None`: the server's) and lifetime.
-    fn stage(&mut self, partition: PartitionId, row: &[u8], timestamp_us: Option<i64>, age_s: i64) {
-        let ttl_s = self.inserts[partition.insert].ttl_s;
+    /// Adds a row with its write timestamp (`None`: the server's) and lifetime (`None`: the
+    /// table's).
+    fn stage(
+        &mut self,
+        partition: PartitionId,
+        row: &[u8],
+        timestamp_us: Option<i64>,
+        lifetime_s: Option<i32>,
+    ) {
         let mut tail = std::mem::take(&mut self.tail);
         tail.clear();
         let mut cells = Cells(&mut tail);
         cells.long_or_unset(timestamp_us);
-        match row::lifetime_s(ttl_s, age_s) {
+        match lifetime_s {
             Some(lifetime_s) => cells.int(lifetime_s),
             None => cells.unset(),
         };
-        let size_bytes = row.len() + tail.len();
+        self.add(partition, row, &tail);
+        self.tail = tail;
+    }
+
+    /// Adds the two runs of cells of one statement.
+    fn add(&mut self, partition: PartitionId, head: &[u8], tail: &[u8]) {
+        let size_bytes = head.len() + tail.len();
         let open = self.staged_at.get(&partition).map(|index| &mut self.staged[*index]);
         match open {
             Some(group) if self.queue.bounds().admit(&group.rows, 1, size_bytes) => {
-                group.rows.push(row, &tail);
+                group.rows.push(head, tail);
             }
             _ => {
                 let mut rows = Rows::default();
-                rows.push(row, &tail);
+                rows.push(head, tail);
                 self.staged_at.insert(partition, self.staged.len());
                 self.staged.push(Group { partition, rows });
             }
         }
-        self.tail = tail;
     }
 
     fn stage_all(&mut self, effects: &Effects) -> Result<()> {
@@ -234,19 +274,21 @@ impl CassandraStore {
         for event in &effects.events {
             self.stage_event(event, now_us);
         }
+        for gap in &effects.gaps {
+            self.stage_gap(gap, now_us);
+        }
         for symbol in &effects.symbols {
             self.stage_symbol(symbol);
         }
         Ok(())
     }
-}
 
-impl Store for CassandraStore {
-    fn write(&mut self, rows: &Effects) -> Result<()> {
+    /// Stages what one call brings and takes it over, all or nothing.
+    fn take_over(&mut self, stage: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         self.queue.resume()?;
         self.queue.await_room()?;
         self.bound_symbol_numbers()?;
-        let staged = self.stage_all(rows);
+        let staged = stage(self);
         self.staged_at.clear();
         if staged.is_err() {
             self.staged.clear();
@@ -255,14 +297,20 @@ impl Store for CassandraStore {
         self.queue.add(&mut self.staged);
         Ok(())
     }
+}
+
+impl Store for CassandraStore {
+    fn write(&mut self, rows: &Effects) -> Result<()> {
+        self.take_over(|store| store.stage_all(rows))
+    }
 
     fn flush(&mut self) -> Result<()> {
         self.queue.resume()?;
         self.queue.await_idle()
     }
 
-    fn remove(&mut self, _bars: &[BarRemoval]) -> Result<()> {
-        Err(Error::Bug("bars cannot be removed yet".into()))
+    fn remove(&mut self, bars: &[BarRemoval]) -> Result<()> {
+        self.take_over(|store| bars.iter().try_for_each(|bar| store.stage_removal(bar)))
     }
 }
 
@@ -272,34 +320,14 @@ impl Drop for CassandraStore {
     }
 }
 
-impl Tables {
-    fn find(inserts: &[Insert], lifetimes: &Lifetimes) -> Self {
-        let index = |name: &str| {
-            let found = inserts.iter().position(|insert| &*insert.table == name);
-            found.expect("the schema has every table that it names")
-        };
-        let gold = lifetimes.gold.iter();
-        Self {
-            bronze: index(schema::BRONZE_TABLE),
-            silver: index(schema::SILVER_TABLE),
-            gold: gold
-                .map(|(interval, _)| (*interval, index(&schema::gold_table(*interval))))
-                .collect(),
-            revisions: index(schema::REVISIONS_TABLE),
-            feed_events: index(schema::FEED_EVENTS_TABLE),
-            symbols: index(schema::SYMBOLS_TABLE),
-        }
-    }
-}
-
 /// One of the senders: a batch at a time, until the queue is closed.
-async fn send_batches(connection: Connection, queue: Arc<Queue>, inserts: Arc<Vec<Insert>>) {
+async fn send_batches(connection: Connection, queue: Arc<Queue>, writes: Arc<Vec<Write>>) {
     while let Some(group) = queue.next().await {
-        let insert = &inserts[group.partition.insert];
-        match send(&connection, insert, &group.rows).await {
+        let write = &writes[group.partition.write];
+        match send(&connection, write, &group.rows).await {
             Ok(()) => queue.acknowledged(&group),
             Err(failure) => {
-                events::batch_failed(&insert.table, &failure);
+                events::batch_failed(&write.table, &failure);
                 queue.failed(group, failure);
             }
         }
@@ -307,21 +335,21 @@ async fn send_batches(connection: Connection, queue: Arc<Queue>, inserts: Arc<Ve
 }
 
 /// Sends one batch, again and again within the bound while the trouble may pass.
-async fn send(connection: &Connection, insert: &Insert, rows: &Rows) -> Result<()> {
-    let batch = insert.batch(connection, rows.len());
+async fn send(connection: &Connection, write: &Write, rows: &Rows) -> Result<()> {
+    let batch = write.batch(connection, rows.len());
     let began = Instant::now();
     let mut backoff = Backoff::new(RETRY_WAITS);
     loop {
         let sent = Instant::now();
         let Err(problem) = connection.session().batch(&batch, rows).await else {
-            events::batch_written(&insert.table, rows.len(), sent.elapsed());
+            events::batch_written(&write.table, rows.len(), sent.elapsed());
             return Ok(());
         };
-        let failure = connection.failed(&insert.table, &problem);
+        let failure = connection.failed(&write.table, &problem);
         if !matches!(failure, Error::Unavailable(_)) || began.elapsed() >= RETRY_FOR {
             return Err(failure);
         }
-        events::batch_retried(&insert.table, &failure);
+        events::batch_retried(&write.table, &failure);
         let wait = backoff.next_wait(Pace::Ordinary, &mut rand::rng());
         tokio::time::sleep(wait).await;
     }

@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use rustc_hash::FxHashMap;
 
 use crate::error::{Error, Result};
-use crate::model::{Bar, Disposition, Interval, Judged, Trade};
+use crate::model::{Amount, Bar, Disposition, FeedEvent, FeedGap, Interval, Judged, Trade};
 
 /// Length of one partition of a symbol's trades, ms. A symbol with 5 million trades a day fills
 /// about 5 MB in it on average, and 90 MB when twenty times as many come in a burst.
@@ -60,12 +60,9 @@ pub fn trade_write_timestamp_us(judged: &Judged) -> i64 {
 /// # Errors
 /// `Bug` when the revision or generation leaves its range, since order would be lost.
 pub fn bar_write_timestamp_us(bar: &Bar) -> Result<i64> {
-    let in_range = (0..REVISIONS_PER_GENERATION).contains(&bar.revision) && bar.generation >= 0;
-    let timestamp_us = bar
-        .generation
-        .checked_mul(REVISIONS_PER_GENERATION)
-        .and_then(|generation| generation.checked_add(bar.revision))
-        .and_then(|order| bar.window.start_ms.checked_mul(1_000)?.checked_add(order));
+    let in_range = (0..REVISIONS_PER_GENERATION).contains(&bar.revision);
+    let first_us = generation_timestamp_us(bar.window.start_ms, bar.generation);
+    let timestamp_us = first_us.and_then(|first_us| first_us.checked_add(bar.revision));
     timestamp_us.filter(|_| in_range).ok_or_else(|| {
         let (symbol, start) = (&bar.symbol, bar.window.start_ms);
         let (revision, generation) = (bar.revision, bar.generation);
@@ -74,6 +71,39 @@ pub fn bar_write_timestamp_us(bar: &Bar) -> Result<i64> {
              of range"
         ))
     })
+}
+
+/// Write timestamp of a bar's removal, µs: just below revision 0 of its generation, so that this
+/// generation stays and every revision of the one before goes.
+///
+/// # Errors
+/// `Bug` when the generation leaves its range.
+pub fn removal_timestamp_us(start_ms: i64, generation: i64) -> Result<i64> {
+    let first_us = generation_timestamp_us(start_ms, generation);
+    first_us.and_then(|first_us| first_us.checked_sub(1)).ok_or_else(|| {
+        Error::Bug(format!(
+            "removal of a bar at {start_ms}: generation {generation} is out of range"
+        ))
+    })
+}
+
+/// What revision 0 of a generation would be written with, µs.
+fn generation_timestamp_us(start_ms: i64, generation: i64) -> Option<i64> {
+    let order = generation.checked_mul(REVISIONS_PER_GENERATION).filter(|order| *order >= 0)?;
+    start_ms.checked_mul(1_000)?.checked_add(order)
+}
+
+/// Write timestamp of a gap's row, µs: the gap that has ended wins over the one that lasts, in
+/// whatever order the two are written.
+pub fn gap_write_timestamp_us(gap: &FeedGap) -> i64 {
+    let ended_us = i64::from(gap.to_ms.is_some());
+    gap.from_ms.saturating_mul(1_000).saturating_add(ended_us)
+}
+
+/// The highest generation of a window's bars whose write timestamps lie before `now_ms`.
+pub fn generation_written_at(window_start_ms: i64, now_ms: i64) -> i64 {
+    let age_us = now_ms.saturating_sub(window_start_ms).saturating_mul(1_000);
+    age_us.div_euclid(REVISIONS_PER_GENERATION).max(0)
 }
 
 /// Seconds a row shall live when that differs from its table's `ttl_s`; `None`: as the table says.
@@ -98,6 +128,16 @@ pub fn trade_age_s(trade: &Trade, now_us: i64) -> i64 {
 /// Age of a bar's row, s: since the window ended.
 pub fn bar_age_s(bar: &Bar, now_us: i64) -> i64 {
     (now_us / 1_000).saturating_sub(bar.window.end_ms) / 1_000
+}
+
+/// Age of a feed event's row, s.
+pub fn event_age_s(event: &FeedEvent, now_us: i64) -> i64 {
+    now_us.saturating_sub(event.at_us) / 1_000_000
+}
+
+/// Age of a gap's row, s: since the gap began.
+pub fn gap_age_s(gap: &FeedGap, now_us: i64) -> i64 {
+    (now_us / 1_000).saturating_sub(gap.from_ms) / 1_000
 }
 
 /// Sale conditions as one text: codes with commas between them, as people expect to read them, or
@@ -145,10 +185,21 @@ pub fn parse_updates(text: Option<&str>) -> Option<[bool; 3]> {
     Some([0, 1, 2].map(|bit| index & (1 << bit) != 0))
 }
 
+/// Whether a double and the exact decimal beside it say the same.
+pub fn agree(value: Option<f64>, exact: Option<&str>) -> bool {
+    let exact = exact.and_then(|text| text.parse::<Amount>().ok());
+    value.is_some() && value == exact.map(Amount::to_f64)
+}
+
 /// A feed event's symbols as one text, a JSON array; `None` when it names none.
 pub fn symbols_text(symbols: &[String]) -> Option<String> {
     // A list of strings always has a JSON form.
     (!symbols.is_empty()).then(|| serde_json::to_string(symbols).unwrap_or_default())
+}
+
+/// The inverse of `symbols_text`; `None` for a text that it never writes.
+pub fn parse_symbols(text: Option<&str>) -> Option<Vec<String>> {
+    text.map_or_else(|| Some(Vec::new()), |json| serde_json::from_str(json).ok())
 }
 
 /// The newest emission of each bar, in no particular order: older ones of the same call would be

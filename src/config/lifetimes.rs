@@ -15,6 +15,7 @@ pub struct Lifetimes {
     pub silver_s: i64,
     /// In the configured order.
     pub gold: Vec<(Interval, i64)>,
+    /// The longest of the gold tiers; each row of the history lives as long as its bar.
     pub revisions_s: i64,
     pub feed_events_s: i64,
     pub feed_gaps_s: i64,
@@ -35,11 +36,16 @@ impl Lifetimes {
             };
             Ok((interval, seconds(key, days)?))
         });
+        let gold = gold.collect::<Result<Vec<_>>>()?;
+        let longest_s = gold.iter().map(|(_, ttl_s)| *ttl_s).max_by_key(|ttl_s| match ttl_s {
+            0 => i64::MAX,
+            _ => *ttl_s,
+        });
         Ok(Self {
             bronze_s: seconds("bronze_days", retention.bronze_days)?,
             silver_s: seconds("silver_days", retention.silver_days)?,
-            gold: gold.collect::<Result<_>>()?,
-            revisions_s: seconds("gold_other_days", retention.gold_other_days)?,
+            gold,
+            revisions_s: longest_s.unwrap_or(0),
             feed_events_s: seconds("feed_events_days", retention.feed_events_days)?,
             feed_gaps_s: seconds("feed_gaps_days", retention.feed_gaps_days)?,
         })

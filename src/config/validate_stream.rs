@@ -1,6 +1,8 @@
 //! The checks of `[stream]`: times, bounds and intervals that must fit each other, and the parsed
 //! forms of what the section holds as text.
 
+use std::collections::BTreeSet;
+
 use chrono::DateTime;
 
 use super::validate::Checks;
@@ -17,6 +19,11 @@ impl Stream {
             self.intervals.iter().filter_map(|text| Interval::parse(text).ok()).collect();
         intervals.sort_unstable();
         intervals
+    }
+
+    /// `symbol_classes` as (symbol or `PREFIX:*`, word of a class).
+    pub fn parsed_symbol_classes(&self) -> Vec<(&str, &str)> {
+        self.symbol_classes.iter().filter_map(|text| text.rsplit_once('=')).collect()
     }
 
     /// `earliest` in ms since the UNIX epoch.
@@ -108,6 +115,31 @@ fn check_symbols(checks: &mut Checks<'_>, stream: &Stream) {
         let problem = format!("holds '{prefix}', which crypto_prefixes holds too");
         let once = !stream.crypto_prefixes.contains(prefix);
         checks.require(once, "stream.fx_prefixes", &problem, "take it out of one of them");
+    }
+    check_classes(checks, stream);
+}
+
+fn check_classes(checks: &mut Checks<'_>, stream: &Stream) {
+    let path = "stream.symbol_classes";
+    for text in &stream.symbol_classes {
+        let (name, class) = text.rsplit_once('=').unwrap_or_default();
+        let holds = !name.is_empty() && ["us_stock", "crypto", "fx", "other"].contains(&class);
+        let problem = format!("holds '{text}', which is not SYMBOL=class");
+        let remedy = "write it like BTCUSD=crypto or NYSE:*=us_stock; classes are us_stock, \
+                      crypto, fx and other";
+        checks.require(holds, path, &problem, remedy);
+    }
+    let mut seen = BTreeSet::new();
+    for (name, _) in stream.parsed_symbol_classes() {
+        let problem = format!("holds '{name}' twice, and a symbol has one class");
+        checks.require(seen.insert(name), path, &problem, "give each symbol once");
+        let prefix = name.strip_suffix(":*").unwrap_or_default();
+        let is_listed = [&stream.crypto_prefixes, &stream.fx_prefixes]
+            .iter()
+            .any(|prefixes| prefixes.iter().any(|one| one == prefix));
+        let problem = format!("holds '{name}', whose prefix has a class already");
+        let remedy = "take it out of stream.crypto_prefixes or stream.fx_prefixes";
+        checks.require(!is_listed, path, &problem, remedy);
     }
 }
 

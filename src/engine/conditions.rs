@@ -10,6 +10,8 @@ use super::symbol_class::SymbolClass;
 
 /// The text of the table that is built in.
 const TABLE: &str = include_str!("../../config/sale_conditions.csv");
+/// The columns of the CSV form.
+const HEADER: &str = "code,name,last,high_low,volume,broker,reason";
 /// Codes are 0..CODES.
 const CODES: usize = 64;
 
@@ -100,6 +102,15 @@ impl Policy {
         }
     }
 
+    /// The word of the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sip => "sip",
+            Self::Conservative => "conservative",
+            Self::All => "all",
+        }
+    }
+
     /// The default of a class: the tape's rules where there is a tape.
     pub fn for_class(class: SymbolClass) -> Self {
         if class == SymbolClass::UsStock { Self::Sip } else { Self::All }
@@ -116,6 +127,28 @@ enum Cell {
     Unknown,
 }
 
+impl Cell {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "yes" => Some(Self::Yes),
+            "no" => Some(Self::No),
+            "only" => Some(Self::Only),
+            "outside" => Some(Self::Outside),
+            "unknown" => Some(Self::Unknown),
+            _ => None,
+        }
+    }
+
+    fn last(self, in_regular_hours: bool) -> Last {
+        match self {
+            Self::Yes => Last::Yes,
+            Self::Only => Last::OnlyIfNone,
+            Self::Outside if !in_regular_hours => Last::Yes,
+            Self::Outside | Self::No | Self::Unknown => Last::No,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Row {
     last: Cell,
@@ -126,16 +159,49 @@ struct Row {
 }
 
 impl Row {
-    /// The tape plans leave it open what the code may do.
-    fn is_unsettled(&self) -> bool {
-        [self.last, self.high_low, self.volume].contains(&Cell::Unknown)
+    fn rights(&self, reading: Reading) -> Eligibility {
+        let (last, high_low) = match reading.policy {
+            Policy::Conservative => (self.broker, self.broker),
+            _ => (self.last, self.high_low),
+        };
+        let is_unsettled = [last, high_low, self.volume].contains(&Cell::Unknown);
+        Eligibility {
+            last: last.last(reading.in_regular_hours),
+            high_low: high_low.last(reading.in_regular_hours) == Last::Yes,
+            volume: self.volume != Cell::No,
+            reason: if is_unsettled { ExclusionReason::UnknownCode } else { self.reason },
+            has_unknown_code: is_unsettled,
+        }
     }
 }
 
-/// The table, indexed by code.
+/// How the table is read: a column of it, and whether New York trades in regular hours.
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    policy: Policy,
+    in_regular_hours: bool,
+}
+
+impl Reading {
+    const ALL: [Self; 4] = [
+        Self { policy: Policy::Sip, in_regular_hours: false },
+        Self { policy: Policy::Sip, in_regular_hours: true },
+        Self { policy: Policy::Conservative, in_regular_hours: false },
+        Self { policy: Policy::Conservative, in_regular_hours: true },
+    ];
+
+    /// Its place in `ALL`.
+    fn index(policy: Policy, in_regular_hours: bool) -> usize {
+        2 * usize::from(policy == Policy::Conservative) + usize::from(in_regular_hours)
+    }
+}
+
+/// The table, worked out for every way of reading it, by code.
 #[derive(Debug, Clone)]
 pub struct ConditionTable {
-    rows: [Option<Row>; CODES],
+    rights: [[Eligibility; CODES]; Reading::ALL.len()],
+    /// What the codes stand for; `None`: no row.
+    names: [Option<String>; CODES],
     version: i32,
 }
 
@@ -145,28 +211,69 @@ impl ConditionTable {
     /// # Errors
     /// `Config` naming the line that does not parse.
     pub fn built_in() -> Result<Self> {
-        Self::parse(TABLE)
+        Self::parse(TABLE, "built-in sale conditions")
     }
 
-    /// Parses the CSV form; comment lines begin with `#`, one of them is `# version,N`.
-    pub fn parse(text: &str) -> Result<Self> {
-        let mut table = Self { rows: [None; CODES], version: 0 };
-        for (index, line) in text.lines().enumerate() {
-            let problem =
-                || Error::Config(format!("sale conditions, line {}: '{line}'", index + 1));
-            if let Some(version) = line.strip_prefix("# version,") {
-                table.version = version.trim().parse().map_err(|_| problem())?;
-            } else if !line.starts_with('#') && !line.starts_with("code,") && !line.is_empty() {
-                let (code, row) = parse_row(line).ok_or_else(problem)?;
-                *table.rows.get_mut(code).ok_or_else(problem)? = Some(row);
-            }
+    /// Parses the CSV form; comment lines begin with `#`, one of them is `# version,N`. A code
+    /// without a row is unknown.
+    ///
+    /// # Errors
+    /// `Config` naming `source`, the line and what is wrong with it; no version above 0; no row.
+    pub fn parse(text: &str, source: &str) -> Result<Self> {
+        let mut table = Self {
+            rights: [[Eligibility::UNKNOWN; CODES]; Reading::ALL.len()],
+            names: [const { None }; CODES],
+            version: 0,
+        };
+        for (number, line) in (1..).zip(text.lines()) {
+            let taken = match line.strip_prefix("# version,") {
+                Some(version) => table.take_version(version),
+                None if is_data(line) => table.take_row(line),
+                None => Ok(()),
+            };
+            taken.map_err(|problem| {
+                Error::Config(format!("{source}, line {number}: '{line}': {problem}"))
+            })?;
+        }
+        if table.version == 0 {
+            let remedy = "write a line '# version,2' with a number above 0";
+            return Err(Error::Config(format!("{source} has no version; {remedy}")));
+        }
+        if table.names.iter().all(Option::is_none) {
+            let remedy = "write one as 12,Odd lot,no,no,yes,no,odd_lot";
+            return Err(Error::Config(format!("{source} has no row; {remedy}")));
         }
         Ok(table)
     }
 
-    /// Written on every bar.
+    fn take_version(&mut self, text: &str) -> std::result::Result<(), String> {
+        if self.version != 0 {
+            return Err("a second version; keep one".into());
+        }
+        let version = text.trim().parse().ok().filter(|version| *version > 0);
+        self.version = version.ok_or("the version is no whole number above 0")?;
+        Ok(())
+    }
+
+    fn take_row(&mut self, line: &str) -> std::result::Result<(), String> {
+        let (code, name, row) = parse_row(line)?;
+        if self.names[code].replace(name.to_owned()).is_some() {
+            return Err(format!("code {code} has a row already; keep one"));
+        }
+        for (rights, reading) in self.rights.iter_mut().zip(Reading::ALL) {
+            rights[code] = row.rights(reading);
+        }
+        Ok(())
+    }
+
+    /// Written on every bar; above 0.
     pub fn version(&self) -> i32 {
         self.version
+    }
+
+    /// What a code stands for; `None` when the table has no row for it.
+    pub fn name(&self, code: &str) -> Option<&str> {
+        self.names[parse_code(code)?].as_deref()
     }
 
     /// What a trade with these codes may update. `session` is that of its own New York time.
@@ -174,61 +281,71 @@ impl ConditionTable {
         if policy == Policy::All || codes.is_empty() {
             return Eligibility::FULL;
         }
-        codes.iter().fold(Eligibility::FULL, |so_far, code| {
-            so_far.and(self.judge_code(code, policy, session))
-        })
+        let rights = &self.rights[Reading::index(policy, session == Session::Regular)];
+        codes.iter().fold(Eligibility::FULL, |so_far, code| so_far.and(rights_of(code, rights)))
     }
 
-    fn judge_code(&self, code: &str, policy: Policy, session: Session) -> Eligibility {
-        let Some(row) = self.row(code) else { return Eligibility::UNKNOWN };
-        let (last, high_low) = match policy {
-            Policy::Conservative => (row.broker, row.broker),
-            _ => (row.last, row.high_low),
-        };
-        Eligibility {
-            last: last_of(last, session),
-            high_low: last_of(high_low, session) == Last::Yes,
-            volume: row.volume != Cell::No,
-            reason: row.reason,
-            has_unknown_code: row.is_unsettled(),
-        }
-    }
-
-    /// The codes that no row settles, to be counted by code.
-    pub fn unknown<'a>(&self, codes: &'a [String]) -> impl Iterator<Item = &'a String> {
-        codes.iter().filter(|code| self.row(code).is_none_or(Row::is_unsettled))
-    }
-
-    fn row(&self, code: &str) -> Option<&Row> {
-        let code = code.trim().parse::<usize>().ok()?;
-        self.rows.get(code)?.as_ref()
+    /// Those of the codes that no row settles under the policy, to be counted by code.
+    pub fn unknown<'a>(
+        &self,
+        codes: &'a [String],
+        policy: Policy,
+    ) -> impl Iterator<Item = &'a String> {
+        // Hours settle nothing, so either reading of the policy tells.
+        let rights = &self.rights[Reading::index(policy, true)];
+        codes
+            .iter()
+            .filter(move |code| policy != Policy::All && rights_of(code, rights).has_unknown_code)
     }
 }
 
-fn last_of(cell: Cell, session: Session) -> Last {
-    match cell {
-        Cell::Yes => Last::Yes,
-        Cell::Only => Last::OnlyIfNone,
-        Cell::Outside if session != Session::Regular => Last::Yes,
-        Cell::Outside | Cell::No | Cell::Unknown => Last::No,
-    }
+fn rights_of(code: &str, rights: &[Eligibility; CODES]) -> Eligibility {
+    parse_code(code).map_or(Eligibility::UNKNOWN, |code| rights[code])
 }
 
-fn parse_row(line: &str) -> Option<(usize, Row)> {
-    let mut fields = line.split(',');
-    let code = fields.next()?.parse().ok()?;
-    let _name = fields.next()?;
-    let mut cell = || match fields.next()? {
-        "yes" => Some(Cell::Yes),
-        "no" => Some(Cell::No),
-        "only" => Some(Cell::Only),
-        "outside" => Some(Cell::Outside),
-        "unknown" => Some(Cell::Unknown),
-        _ => None,
+/// A code as the feed writes it: one or two digits, no leading zero. Anything else is unknown.
+fn parse_code(text: &str) -> Option<usize> {
+    let digit = |byte: u8| byte.is_ascii_digit().then(|| usize::from(byte - b'0'));
+    let code = match *text.as_bytes() {
+        [only] => digit(only)?,
+        [tens, ones] if tens != b'0' => digit(tens)? * 10 + digit(ones)?,
+        _ => return None,
     };
-    let (last, high_low, volume, broker) = (cell()?, cell()?, cell()?, cell()?);
-    let reason = ExclusionReason::parse(fields.next()?)?;
-    Some((code, Row { last, high_low, volume, broker, reason }))
+    (code < CODES).then_some(code)
+}
+
+fn is_data(line: &str) -> bool {
+    !line.trim().is_empty() && !line.starts_with('#') && line != HEADER
+}
+
+/// The error says what is wrong and what to write instead.
+fn parse_row(line: &str) -> std::result::Result<(usize, &str, Row), String> {
+    let fields: Vec<&str> = line.split(',').collect();
+    let [code, name, last, high_low, volume, broker, reason] = fields[..] else {
+        return Err(format!("{} fields; write {HEADER}", fields.len()));
+    };
+    let code = parse_code(code).ok_or_else(|| format!("the code is no number below {CODES}"))?;
+    let cell = |column: &str, text: &str, words: &[&str]| {
+        let cell = Cell::parse(text).filter(|_| words.contains(&text));
+        cell.ok_or_else(|| format!("{column} is '{text}'; use {}", words.join(", ")))
+    };
+    let row = Row {
+        last: cell("last", last, &["yes", "no", "only", "outside", "unknown"])?,
+        high_low: cell("high_low", high_low, &["yes", "no", "outside", "unknown"])?,
+        volume: cell("volume", volume, &["yes", "no", "unknown"])?,
+        broker: cell("broker", broker, &["yes", "no", "outside", "unknown"])?,
+        reason: ExclusionReason::parse(reason).ok_or_else(|| unknown_reason(reason))?,
+    };
+    let sets_price = [row.last, row.high_low, row.broker].iter().any(|cell| *cell != Cell::No);
+    if row.volume == Cell::No && sets_price {
+        return Err("no volume, but a price; a code without volume sets none: use no".into());
+    }
+    Ok((code, name, row))
+}
+
+fn unknown_reason(text: &str) -> String {
+    let words: Vec<&str> = ExclusionReason::ALL.iter().map(|one| one.as_str()).collect();
+    format!("reason is '{text}'; use {}", words.join(", "))
 }
 
 #[cfg(test)]
@@ -240,14 +357,6 @@ mod tests {
         let codes: Vec<String> = codes.iter().map(|code| (*code).to_owned()).collect();
         let judged = table.judge(&codes, policy, session);
         (judged.last, judged.high_low, judged.volume)
-    }
-
-    #[test]
-    fn all_41_codes_are_there() {
-        let table = ConditionTable::built_in().expect("the built-in table parses");
-        let known = table.rows.iter().enumerate().filter(|(_, row)| row.is_some());
-        assert_eq!(known.map(|(code, _)| code).collect::<Vec<_>>(), (1..=41).collect::<Vec<_>>());
-        assert_eq!(table.version(), 1);
     }
 
     #[test]
@@ -284,5 +393,77 @@ mod tests {
         assert_eq!(reason(&["1", "24"]), ExclusionReason::Extended);
         assert_eq!(reason(&["3"]), ExclusionReason::AveragePrice);
         assert_eq!(reason(&["55"]), ExclusionReason::UnknownCode);
+    }
+
+    #[test]
+    fn a_code_is_what_the_feed_writes_and_nothing_like_it() {
+        let unknown = (Last::No, false, true);
+        for code in ["0", "42", "63", "64", "99", "128", "", " ", "x", "-1", "+1", "01", "1 ", "１"]
+        {
+            assert_eq!(judge(&[code], Policy::Sip, Session::Regular), unknown, "'{code}'");
+            let table = ConditionTable::built_in().expect("the built-in table parses");
+            let codes = [code.to_owned(), "1".to_owned()];
+            let counted: Vec<_> = table.unknown(&codes, Policy::Sip).collect();
+            assert_eq!(counted, [code], "counted by its text");
+        }
+    }
+
+    #[test]
+    fn an_open_cell_counts_as_unknown_under_the_policy_that_reads_it() {
+        let table = ConditionTable::built_in().expect("the built-in table parses");
+        let codes = ["11".to_owned(), "38".to_owned(), "40".to_owned()];
+        let counted = |policy| table.unknown(&codes, policy).cloned().collect::<Vec<_>>();
+        assert_eq!(counted(Policy::Sip), ["38", "40"]);
+        assert_eq!(counted(Policy::Conservative), ["11", "38", "40"]);
+        assert!(counted(Policy::All).is_empty(), "nobody reads them");
+    }
+
+    #[test]
+    fn a_table_of_ones_own_replaces_every_row() {
+        let text = "# version,7\n12,Odd lot,yes,outside,yes,no,odd_lot\n\n# a remark\n";
+        let table = ConditionTable::parse(text, "mine.csv").expect("parses");
+        assert_eq!(table.version(), 7);
+        let judge = |code: &str, session| {
+            let judged = table.judge(&[code.to_owned()], Policy::Sip, session);
+            (judged.last, judged.high_low, judged.volume)
+        };
+        assert_eq!(judge("12", Session::Regular), (Last::Yes, false, true));
+        assert_eq!(judge("12", Session::Post), (Last::Yes, true, true));
+        assert_eq!(judge("1", Session::Regular), (Last::No, false, true), "has no row here");
+    }
+
+    #[test]
+    fn a_line_that_does_not_parse_is_named_with_what_is_wrong() {
+        let cases = [
+            ("1,Regular,maybe,yes,yes,yes,other", "last is 'maybe'; use yes, no, only"),
+            ("1,Regular,yes,only,yes,yes,other", "high_low is 'only'"),
+            ("1,Regular,yes,yes,only,yes,other", "volume is 'only'"),
+            ("1,Regular,yes,yes,yes,only,other", "broker is 'only'"),
+            ("1,Regular,yes,yes,yes,yes,luck", "reason is 'luck'; use odd_lot"),
+            ("1,Regular,yes,yes,yes,yes", "6 fields; write code,name"),
+            ("1,Regular, twice,yes,yes,yes,yes,other", "8 fields"),
+            ("64,Far,yes,yes,yes,yes,other", "no number below 64"),
+            ("01,Regular,yes,yes,yes,yes,other", "no number below 64"),
+            ("16,Close,yes,no,no,no,other", "no volume, but a price"),
+            ("2,Again,yes,yes,yes,yes,other", "code 2 has a row already"),
+            ("# version,9", "a second version"),
+        ];
+        for (line, problem) in cases {
+            let text = format!("# version,8\n2,Acquisition,yes,yes,yes,yes,other\n{line}\n");
+            let told = ConditionTable::parse(&text, "mine.csv").expect_err(line).to_string();
+            assert!(told.contains(&format!("mine.csv, line 3: '{line}'")), "{told}");
+            assert!(told.contains(problem), "{told}");
+        }
+        for version in ["0", "-1", "x", ""] {
+            let text = format!("# version,{version}\n1,Regular,yes,yes,yes,yes,other\n");
+            let told = ConditionTable::parse(&text, "mine.csv").expect_err(version).to_string();
+            assert!(told.contains("line 1") && told.contains("above 0"), "{told}");
+        }
+        for (text, problem) in
+            [("1,A,yes,yes,yes,yes,other", "no version"), ("# version,1", "no row")]
+        {
+            let told = ConditionTable::parse(text, "mine.csv").expect_err(text).to_string();
+            assert!(told.contains(problem), "{told}");
+        }
     }
 }

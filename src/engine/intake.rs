@@ -13,7 +13,7 @@ use second_encoding::mark_second_encodings;
 
 /// The symbols of a connection are told again this often, µs: whoever reads only the last hours of
 /// a log, or of the stored events, still learns who owns what.
-const SUBSCRIBED_AGAIN_EVERY_US: i64 = 3_600_000_000;
+pub const SUBSCRIBED_AGAIN_EVERY_US: i64 = 3_600_000_000;
 /// A smaller frame may well repeat by chance: genuine prints do.
 const LEAST_REPEATED_ELEMENTS: usize = 3;
 

@@ -165,6 +165,7 @@ impl Engine {
         let judgement = match self.identify(key, &trade) {
             Ok(symbol) => {
                 let judgement = self.judge(&trade, symbol);
+                self.note_oddities(&trade, symbol, &judgement, effects);
                 self.merge_and_advance(origin, &trade, symbol, &judgement, effects);
                 judgement
             }
@@ -172,11 +173,6 @@ impl Engine {
         };
         self.count(judgement.disposition);
         let eligibility = judgement.eligibility;
-        if let (true, Some(codes)) =
-            (eligibility.is_some_and(|one| one.has_unknown_code), &trade.conditions)
-        {
-            effects.unknown_codes.extend(self.rules.conditions.unknown(codes).cloned());
-        }
         effects.trades.push(Judged {
             trade,
             origin,
@@ -189,6 +185,24 @@ impl Engine {
             behind_ms: judgement.behind_ms,
         });
         judgement.disposition
+    }
+
+    /// What the tables do not know of a trade that was believed.
+    fn note_oddities(
+        &self,
+        trade: &Trade,
+        index: SymbolIndex,
+        judgement: &Judgement,
+        effects: &mut Effects,
+    ) {
+        if judgement.eligibility.is_some_and(|one| one.has_unknown_code) {
+            let codes = trade.conditions.as_deref().unwrap_or_default();
+            let policy = self.symbols.get(index).policy;
+            effects.unknown_codes.extend(self.rules.conditions.unknown(codes, policy).cloned());
+        }
+        if judgement.session.is_some() && !self.sessions.covers(trade.trade_time_ms) {
+            effects.outside_calendar += 1;
+        }
     }
 
     /// Whose trade is it: key, partition, mark and owner. A record that does not belong here leaves
@@ -256,12 +270,7 @@ impl Engine {
     ) -> Eligibility {
         let symbol = self.symbols.get(index);
         let codes = trade.conditions.as_deref().unwrap_or_default();
-        let judged = self.rules.conditions.judge(codes, symbol.policy, session);
-        // A venue without trades sends price updates of volume 0; on the tape they mean nothing.
-        if symbol.class == SymbolClass::UsStock && clean.volume.is_zero() {
-            return Eligibility { last: Last::No, high_low: false, ..judged };
-        }
-        judged
+        self.rules.eligibility(symbol.class, symbol.policy, codes, clean.volume, session)
     }
 
     fn lateness(&self, trade: &Trade, index: SymbolIndex, behind_ms: i64) -> Option<Lateness> {

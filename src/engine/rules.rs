@@ -1,11 +1,11 @@
 //! What an engine is told once: intervals, bounds, policy and tables. Pure values.
 
 use crate::error::{Error, Result};
-use crate::model::Interval;
+use crate::model::{Amount, Interval, Session};
 
-use super::conditions::{ConditionTable, Policy};
+use super::conditions::{ConditionTable, Eligibility, Last, Policy};
 use super::session::Calendar;
-use super::symbol_class::ClassRule;
+use super::symbol_class::{ClassRule, SymbolClass};
 
 /// The longest interval is at most so many of the shortest: sums then cannot overflow.
 pub const ROLL_UP_LIMIT: i64 = 4_096;
@@ -55,6 +55,28 @@ impl Rules {
             conditions: ConditionTable::built_in()?,
             calendar: Calendar::built_in()?,
         })
+    }
+
+    /// The policy for symbols of a class.
+    pub fn policy_for(&self, class: SymbolClass) -> Policy {
+        self.policy.unwrap_or(Policy::for_class(class))
+    }
+
+    /// What a trade of such a symbol may update. `session` is that of its own New York time.
+    pub fn eligibility(
+        &self,
+        class: SymbolClass,
+        policy: Policy,
+        codes: &[String],
+        volume: Amount,
+        session: Session,
+    ) -> Eligibility {
+        let judged = self.conditions.judge(codes, policy, session);
+        // A venue without trades sends price updates of volume 0; on the tape they mean nothing.
+        if class == SymbolClass::UsStock && volume.is_zero() {
+            return Eligibility { last: Last::No, high_low: false, ..judged };
+        }
+        judged
     }
 }
 

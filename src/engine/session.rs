@@ -2,8 +2,9 @@
 //! saving, holidays and half days. A label and the input of the Form-T rule, never an offset.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
-use chrono::{DateTime, Datelike, NaiveDate, Timelike, Weekday};
+use chrono::{DateTime, Datelike, NaiveDate, TimeZone, Timelike, Weekday};
 use chrono_tz::America::New_York;
 
 use crate::error::{Error, Result};
@@ -26,10 +27,11 @@ enum Day {
     Early,
 }
 
-/// The exchange calendar, 2013–2030.
+/// The exchange calendar. Outside the years that it covers only weekends are closed.
 #[derive(Debug, Clone)]
 pub struct Calendar {
     days: HashMap<NaiveDate, Day>,
+    covered_ms: Range<i64>,
 }
 
 impl Calendar {
@@ -38,11 +40,23 @@ impl Calendar {
     /// # Errors
     /// `Config` naming the line that does not parse.
     pub fn built_in() -> Result<Self> {
-        let rows = DAYS.lines().filter(|line| !line.starts_with(['#', 'd']));
-        let days = rows.map(|line| {
-            parse_day(line).ok_or_else(|| Error::Config(format!("market days: '{line}'")))
-        });
-        Ok(Self { days: days.collect::<Result<_>>()? })
+        let mut calendar = Self { days: HashMap::new(), covered_ms: 0..0 };
+        for line in DAYS.lines() {
+            let problem = || Error::Config(format!("market days: '{line}'"));
+            if let Some(years) = line.strip_prefix("# covers,") {
+                calendar.covered_ms = parse_years(years).ok_or_else(problem)?;
+            } else if !line.starts_with(['#', 'd']) {
+                let (date, day) = parse_day(line).ok_or_else(problem)?;
+                calendar.days.insert(date, day);
+            }
+        }
+        Ok(calendar)
+    }
+
+    /// Whether holidays and half days are known at `time_ms` (ms since the epoch). Where they are
+    /// not, `session_at` takes every weekday for a full one.
+    pub fn covers(&self, time_ms: i64) -> bool {
+        self.covered_ms.contains(&time_ms)
     }
 
     /// The session that `time_ms` (ms since the epoch) falls into.
@@ -67,6 +81,16 @@ impl Calendar {
             _ => Session::Closed,
         }
     }
+}
+
+/// `FIRST,LAST` years, as the times from New York's first midnight to its last.
+fn parse_years(text: &str) -> Option<Range<i64>> {
+    let (first, last) = text.split_once(',')?;
+    let new_year_ms = |year: i32| {
+        let midnight = NaiveDate::from_ymd_opt(year, 1, 1)?.and_hms_opt(0, 0, 0)?;
+        Some(New_York.from_local_datetime(&midnight).earliest()?.timestamp_millis())
+    };
+    Some(new_year_ms(first.parse().ok()?)?..new_year_ms(last.parse::<i32>().ok()? + 1)?)
 }
 
 fn parse_day(line: &str) -> Option<(NaiveDate, Day)> {
@@ -100,6 +124,11 @@ impl SessionClock {
             self.session = self.calendar.session_at(time_ms);
         }
         self.session
+    }
+
+    /// See `Calendar::covers`.
+    pub fn covers(&self, time_ms: i64) -> bool {
+        self.calendar.covers(time_ms)
     }
 }
 

@@ -64,7 +64,7 @@ impl Symbols {
         let class = rules.classes.class_of(&name);
         self.table.push(Symbol {
             class,
-            policy: rules.policy.unwrap_or(Policy::for_class(class)),
+            policy: rules.policy_for(class),
             spans: Vec::new(),
             losses: Vec::new(),
             feed_unsaved: false,

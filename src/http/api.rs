@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 
 use super::assets::assets_router;
 use super::health::{Readiness, health_router};
+use super::history::{explain, gaps, revisions};
 use super::live_hub::LiveHub;
 use super::problem::Problem;
 use super::rows::{BarRow, TradeRow};
@@ -21,7 +22,7 @@ use super::state::StateView;
 use super::stream::stream;
 use crate::error::Result as CrateResult;
 use crate::model::Interval;
-use crate::port::{BarQuery, StoreReader, Tier, TradeQuery};
+use crate::port::{BarQuery, Explain, StoreReader, Tier, TradeQuery};
 
 /// Live streams at the same time; each is a task and a socket.
 const STREAMS_MAX: usize = 256;
@@ -35,6 +36,7 @@ const FOREVER_MS: i64 = 253_402_300_799_999;
 #[derive(Clone)]
 pub struct ApiContext {
     pub(super) reader: Arc<dyn StoreReader>,
+    pub(super) explainer: Arc<dyn Explain>,
     pub(super) hub: Arc<LiveHub>,
     pub(super) streams: Arc<Semaphore>,
     intervals: Arc<[Interval]>,
@@ -42,9 +44,14 @@ pub struct ApiContext {
 
 impl ApiContext {
     /// `intervals` are those that have a table, in the order to be offered.
-    pub fn new(reader: Arc<dyn StoreReader>, hub: Arc<LiveHub>, intervals: &[Interval]) -> Self {
+    pub fn new(
+        reader: Arc<dyn StoreReader>,
+        explainer: Arc<dyn Explain>,
+        hub: Arc<LiveHub>,
+        intervals: &[Interval],
+    ) -> Self {
         let streams = Arc::new(Semaphore::new(STREAMS_MAX));
-        Self { reader, hub, streams, intervals: intervals.into() }
+        Self { reader, explainer, hub, streams, intervals: intervals.into() }
     }
 
     /// The interval by its name.
@@ -62,7 +69,7 @@ impl ApiContext {
     }
 
     /// Store calls block; they get a thread of their own.
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&dyn StoreReader) -> CrateResult<T> + Send + 'static,
     ) -> Result<T, Problem> {
@@ -72,7 +79,7 @@ impl ApiContext {
     }
 
     /// 404 when an empty answer is empty because nobody ever heard of the symbol.
-    async fn require_known(&self, symbol: String) -> Result<(), Problem> {
+    pub(super) async fn require_known(&self, symbol: String) -> Result<(), Problem> {
         let wanted = symbol.clone();
         let known = self.read(move |reader| Ok(reader.symbols()?.contains(&wanted))).await?;
         if known { Ok(()) } else { Err(Problem::unknown_symbol(&symbol)) }
@@ -84,6 +91,9 @@ pub fn dashboard_router(context: ApiContext, readiness: Readiness) -> Router {
     let api = Router::new()
         .route("/api/v1/bars/{symbol}", get(bars))
         .route("/api/v1/trades/{symbol}", get(trades))
+        .route("/api/v1/gaps/{symbol}", get(gaps))
+        .route("/api/v1/revisions/{symbol}", get(revisions))
+        .route("/api/v1/explain/{symbol}", get(explain))
         .route("/api/v1/symbols", get(symbols))
         .route("/api/v1/state", get(state))
         .route("/api/v1/stream", get(stream))
@@ -105,7 +115,7 @@ async fn forbid_sniffing(mut response: Response) -> Response {
 
 /// All parameters arrive as text, so that a bad one is answered with a sentence of ours.
 #[derive(Debug, Deserialize)]
-struct RangeParameters {
+pub(super) struct RangeParameters {
     interval: Option<String>,
     tier: Option<String>,
     from: Option<String>,
@@ -113,14 +123,18 @@ struct RangeParameters {
     limit: Option<String>,
 }
 
-struct Range {
-    from_ms: i64,
-    to_ms: i64,
-    limit: usize,
+pub(super) struct Range {
+    pub from_ms: i64,
+    pub to_ms: i64,
+    pub limit: usize,
 }
 
 impl RangeParameters {
-    fn range(&self) -> Result<Range, Problem> {
+    pub fn interval(&self) -> &str {
+        self.interval.as_deref().unwrap_or("5m")
+    }
+
+    pub fn range(&self) -> Result<Range, Problem> {
         let from_ms = self.from.as_deref().map_or(Ok(0), |text| instant_ms("from", text))?;
         let to_ms = self.to.as_deref().map_or(Ok(FOREVER_MS), |text| instant_ms("to", text))?;
         if from_ms > to_ms {
@@ -131,7 +145,7 @@ impl RangeParameters {
     }
 }
 
-fn instant_ms(name: &str, text: &str) -> Result<i64, Problem> {
+pub(super) fn instant_ms(name: &str, text: &str) -> Result<i64, Problem> {
     let number = text.parse::<i64>().ok();
     let instant =
         number.or_else(|| DateTime::parse_from_rfc3339(text).ok().map(|at| at.timestamp_millis()));
@@ -160,7 +174,7 @@ async fn bars(
     Path(symbol): Path<String>,
     Query(parameters): Query<RangeParameters>,
 ) -> Result<Json<BarsBody>, Problem> {
-    let interval = context.interval(parameters.interval.as_deref().unwrap_or("5m"))?;
+    let interval = context.interval(parameters.interval())?;
     let Range { from_ms, to_ms, limit } = parameters.range()?;
     let query = BarQuery { symbol: symbol.clone(), interval, from_ms, to_ms, limit };
     let rows = move |reader: &dyn StoreReader| {

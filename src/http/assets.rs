@@ -18,11 +18,13 @@ const SVG: &str = "image/svg+xml";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Path, content type, content.
-const ASSETS: [(&str, &str, &str); 9] = [
+const ASSETS: [(&str, &str, &str); 11] = [
     ("/", HTML, include_str!("dashboard/index.html")),
     ("/assets/style.css", CSS, include_str!("dashboard/style.css")),
     ("/assets/app.js", JAVASCRIPT, include_str!("dashboard/app.js")),
     ("/assets/chart.js", JAVASCRIPT, include_str!("dashboard/chart.js")),
+    ("/assets/completeness.js", JAVASCRIPT, include_str!("dashboard/completeness.js")),
+    ("/assets/explanation.js", JAVASCRIPT, include_str!("dashboard/explanation.js")),
     ("/assets/panels.js", JAVASCRIPT, include_str!("dashboard/panels.js")),
     ("/assets/format.js", JAVASCRIPT, include_str!("dashboard/format.js")),
     ("/favicon.svg", SVG, include_str!("dashboard/favicon.svg")),

@@ -5,8 +5,10 @@
 
 pub mod api;
 mod assets;
+mod explanation;
 mod feed_board;
 pub mod health;
+mod history;
 pub mod live_hub;
 mod problem;
 mod rows;
@@ -17,6 +19,7 @@ mod stream_page;
 mod token;
 
 pub use api::{ApiContext, dashboard_router};
+pub use explanation::ExplanationRow;
 pub use health::{Readiness, health_router, serve_health};
 pub use live_hub::LiveHub;
 pub use rows::{BarRow, TradeRow};

@@ -3,7 +3,7 @@
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::model::{Bar, ExclusionReason, Judged, Session};
+use crate::model::{Bar, BarRevision, ExclusionReason, FeedEvent, FeedGap, Judged, Session};
 
 /// One row of a gold table.
 #[derive(Debug, Clone)]
@@ -45,6 +45,7 @@ impl Serialize for BarRow {
             row.serialize_entry(&format!("excluded_{name}_count"), &excluded.count)?;
         }
         row.serialize_entry("conditions_version", &bar.conditions_version)?;
+        row.serialize_entry("late_included", &bar.late_included)?;
         row.end()
     }
 }
@@ -81,6 +82,81 @@ impl From<&Judged> for TradeRow {
             disposition: judged.disposition.as_str(),
             reason: judged.disposition.reason(),
             session: judged.session.map(Session::as_str),
+        }
+    }
+}
+
+/// One row of `feed_gaps`.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct GapRow<'a> {
+    pub symbol: &'a str,
+    pub gap_start: i64,
+    /// `null` while it lasts; equals `gap_start` for a loss at an instant.
+    pub gap_end: Option<i64>,
+    pub gap_ms: Option<i64>,
+    pub connection: i64,
+    pub next_connection: Option<i64>,
+    pub cause: &'static str,
+    pub feed: &'a str,
+    pub lost_records: i64,
+    pub detail: &'a str,
+}
+
+impl<'a> From<&'a FeedGap> for GapRow<'a> {
+    fn from(gap: &'a FeedGap) -> Self {
+        Self {
+            symbol: &gap.symbol,
+            gap_start: gap.from_ms,
+            gap_end: gap.to_ms,
+            gap_ms: gap.to_ms.map(|to_ms| to_ms - gap.from_ms),
+            connection: gap.connection,
+            next_connection: gap.next_connection,
+            cause: gap.cause.as_str(),
+            feed: &gap.feed,
+            lost_records: gap.lost_records,
+            detail: &gap.detail,
+        }
+    }
+}
+
+/// One row of `bar_revisions`: why, and the whole bar as it became.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct RevisionRow {
+    pub why: &'static str,
+    #[serde(flatten)]
+    pub bar: BarRow,
+}
+
+impl From<BarRevision> for RevisionRow {
+    fn from(revision: BarRevision) -> Self {
+        Self { why: revision.why.as_str(), bar: BarRow(revision.bar) }
+    }
+}
+
+/// One row of `feed_events`.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct EventRow<'a> {
+    pub at: i64,
+    pub connection: i64,
+    pub seq: i64,
+    pub kind: &'static str,
+    pub feed: &'a str,
+    pub feed_time: Option<i64>,
+    pub lost_records: i64,
+    pub detail: &'a str,
+}
+
+impl<'a> From<&'a FeedEvent> for EventRow<'a> {
+    fn from(event: &'a FeedEvent) -> Self {
+        Self {
+            at: event.at_us.div_euclid(1_000),
+            connection: event.connection,
+            seq: event.seq,
+            kind: event.kind.as_str(),
+            feed: &event.feed,
+            feed_time: event.feed_time_ms,
+            lost_records: event.lost_records,
+            detail: &event.detail,
         }
     }
 }

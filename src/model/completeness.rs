@@ -90,8 +90,8 @@ impl GapCause {
 }
 
 /// A time in which a symbol's feed was not up, or in which records of it were lost; a row of
-/// `feed_gaps`. Written when it begins, and again when it ends; `(symbol, from_ms, connection)`
-/// names it.
+/// `feed_gaps`. Written when it begins, and again when it ends;
+/// `(symbol, from_ms, connection, cause)` names it: a loss may be the last that a connection told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeedGap {
     pub symbol: String,
@@ -110,6 +110,16 @@ pub struct FeedGap {
     pub lost_records: i64,
     /// A short reason for people.
     pub detail: String,
+}
+
+impl FeedGap {
+    /// Whether any of it lies in `[from_ms, to_ms)`.
+    pub fn overlaps(&self, from_ms: i64, to_ms: i64) -> bool {
+        let is_instant = self.to_ms == Some(self.from_ms);
+        let ends_after = self.to_ms.is_none_or(|end_ms| end_ms > from_ms);
+        let reaches = ends_after || is_instant && self.from_ms == from_ms;
+        from_ms < to_ms && self.from_ms < to_ms && reaches
+    }
 }
 
 /// Why a bar changed after it was closed.

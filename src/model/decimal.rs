@@ -26,6 +26,22 @@ impl Decimal {
         self.digits.is_empty()
     }
 
+    /// Significant digits; zero has none.
+    pub fn digits(&self) -> usize {
+        self.digits.len()
+    }
+
+    /// Decimal places of the shortest plain notation.
+    pub fn places(&self) -> usize {
+        usize::try_from(-self.exponent).unwrap_or(0)
+    }
+
+    /// Nearest double.
+    pub fn to_f64(&self) -> f64 {
+        // Plain notation always parses.
+        self.to_string().parse().unwrap_or(f64::NAN)
+    }
+
     /// The value where it is a whole number that fits.
     pub fn to_i64(&self) -> Option<i64> {
         const PLACES_MAX: i64 = 19;

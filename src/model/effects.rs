@@ -31,6 +31,8 @@ pub struct Effects {
     pub symbols: Vec<String>,
     /// Sale-condition codes that no row of the table settles, one entry a trade and code.
     pub unknown_codes: Vec<String>,
+    /// Trades of US stocks at a time of which the calendar knows no holidays.
+    pub outside_calendar: u64,
 }
 
 impl Effects {
@@ -52,5 +54,6 @@ impl Effects {
         self.gaps.clear();
         self.symbols.clear();
         self.unknown_codes.clear();
+        self.outside_calendar = 0;
     }
 }

@@ -6,6 +6,7 @@ pub mod bar;
 pub mod completeness;
 pub mod decimal;
 pub mod effects;
+pub mod explanation;
 pub mod feed_event;
 pub mod frame;
 pub mod partition;
@@ -18,6 +19,10 @@ pub use bar::{Bar, BarState, Exclusion, ExclusionReason, PricePoint, Session, Ve
 pub use completeness::{BarRevision, Completeness, FeedGap, GapCause, RevisionWhy};
 pub use decimal::Decimal;
 pub use effects::{Effects, StoredEvent};
+pub use explanation::{
+    Agreement, ConditionMeaning, Difference, Diverted, ExplainedTrade, Explanation,
+    ForbiddenVolume, GapInside, Listed, PriceSetter, VolumeSplit,
+};
 pub use feed_event::{FeedEvent, FeedEventKind};
 pub use frame::{Arrival, Element, FeedTrade, Frame, MalformedElement};
 pub use partition::{murmur2, partition_for_key};

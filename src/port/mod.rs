@@ -3,13 +3,17 @@
 //! async machinery and lets a test drive the shipping code step by step.
 
 pub mod clock;
+pub mod explain;
 pub mod live;
 pub mod log;
 pub mod publisher;
 pub mod store;
 
 pub use clock::Clock;
+pub use explain::{Explain, ExplainRequest};
 pub use live::{BeatReport, Live, PartitionReport};
 pub use log::{Beat, Log, LogFactory, OutRecord, Polled, RawRecord, Restored, Topic};
 pub use publisher::Publisher;
-pub use store::{BarQuery, BarRemoval, Store, StoreReader, Tier, TradeQuery};
+pub use store::{
+    BarQuery, BarRemoval, Contradiction, GAP_LOOK_BACK_MS, Store, StoreReader, Tier, TradeQuery,
+};

@@ -51,6 +51,16 @@ pub struct BarQuery {
     pub limit: usize,
 }
 
+/// A column of doubles beside its exact text (`volume`, `volume_exact`) that says something else.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contradiction {
+    pub start_ms: i64,
+    /// The column of doubles.
+    pub column: String,
+    pub value: Option<f64>,
+    pub exact: Option<String>,
+}
+
 /// Trades of one symbol with `from_ms <= trade time < to_ms`, in order of (time, connection, seq).
 #[derive(Debug, Clone)]
 pub struct TradeQuery {
@@ -61,6 +71,10 @@ pub struct TradeQuery {
     /// At most so many, the newest ones of the range.
     pub limit: usize,
 }
+
+/// Gaps that began this long before a range are looked for, ms: seven days, longer than a market is
+/// closed.
+pub const GAP_LOOK_BACK_MS: i64 = 7 * 86_400_000;
 
 /// The reading side, shared by commands and pages.
 pub trait StoreReader: Send + Sync {
@@ -78,7 +92,10 @@ pub trait StoreReader: Send + Sync {
     /// Feed events of every partition of the log with `from_ms <= at < to_ms` (the producer's
     /// clock), in order of (partition, offset).
     fn events(&self, from_ms: i64, to_ms: i64) -> Result<Vec<StoredEvent>>;
-    /// Gaps of one symbol that overlap `[from_ms, to_ms)`, in order of (start, connection). Looks
-    /// for gaps that began up to seven days before the range.
+    /// Gaps of one symbol that overlap `[from_ms, to_ms)`, in order of (start, connection, cause).
+    /// Looks for gaps that began up to `GAP_LOOK_BACK_MS` before the range.
     fn gaps(&self, symbol: &str, from_ms: i64, to_ms: i64) -> Result<Vec<FeedGap>>;
+    /// Cells of the bars of a query that do not say what their exact twin says; `limit` does not
+    /// count here. Nothing of ours writes such a row.
+    fn contradictions(&self, query: &BarQuery) -> Result<Vec<Contradiction>>;
 }

@@ -29,9 +29,9 @@ impl Args {
 /// `Config` for an unknown symbol or interval, `Unavailable` when the store is absent.
 pub fn run(args: Args, config: Config) -> Result<()> {
     let (from_ms, to_ms) = args.range.range_ms()?;
-    let reader = args.range.open(&config)?;
+    let reader = args.range.of.open(&config)?;
     let bars = reader.bars(&BarQuery {
-        symbol: args.range.symbol.clone(),
+        symbol: args.range.of.symbol.clone(),
         interval: args.interval,
         from_ms,
         to_ms,

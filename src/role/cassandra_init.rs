@@ -48,6 +48,6 @@ pub fn run(_args: Args, config: Config) -> Result<()> {
     let of = reports.len();
     Err(Error::Differences(format!(
         "{differing} of {of} objects differ from the configuration and were left as they are; \
-         ALTER them with cqlsh, or change the configuration"
+         ALTER or DROP them with cqlsh, or change the configuration"
     )))
 }

@@ -1,10 +1,13 @@
 //! One page per subcommand: its help, its arguments, and how its parts are wired.
 
+pub mod audit;
 pub mod bars;
 pub mod cassandra_init;
 pub mod config;
+pub mod explain;
 pub mod producer;
 mod range_query;
+pub mod rebuild;
 pub mod simulate;
 pub mod stream;
 pub mod topics;

@@ -1,5 +1,5 @@
-//! What `bars` and `trades` share: the range that is asked for, the store it is read from, and what
-//! to say about a symbol that nobody has heard of.
+//! What the commands that read share: the range that is asked for, the store it is read from, and
+//! what to say about a symbol that nobody has heard of.
 
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -34,12 +34,22 @@ pub enum Format {
     Json,
 }
 
-/// The arguments that name rows.
+/// The arguments that name a symbol and the store that has it.
 #[derive(Debug, clap::Args)]
-pub struct RangeArgs {
+pub struct SymbolArgs {
     /// Symbol as the feed spells it, for example AAPL or BINANCE:BTCUSDT
     #[arg(long, value_name = "SYMBOL")]
     pub symbol: String,
+    /// Data directory of `ticksmith up`; without it the configured Cassandra is read
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+/// The arguments that name rows.
+#[derive(Debug, clap::Args)]
+pub struct RangeArgs {
+    #[command(flatten)]
+    pub of: SymbolArgs,
     /// From this instant on: RFC 3339 or epoch seconds
     #[arg(long, value_name = "TIME", value_parser = instant_ms, allow_negative_numbers = true)]
     from: Option<i64>,
@@ -52,9 +62,6 @@ pub struct RangeArgs {
     /// How to print them
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
-    /// Data directory of `ticksmith up`; without it the configured Cassandra is read
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
 }
 
 impl RangeArgs {
@@ -76,33 +83,51 @@ impl RangeArgs {
         self.limit.unwrap_or(if ranged { RANGE_ROWS } else { NEWEST_ROWS })
     }
 
+    /// Says why nothing was found: an unknown symbol is a mistake, an empty range is an answer.
+    ///
+    /// # Errors
+    /// `Config` naming the symbol and those that are alike or there.
+    pub fn nothing_found(&self, what: &str, reader: &dyn StoreReader) -> Result<()> {
+        self.of.require_known(reader)?;
+        // A remark, not a row: it must not end up in a file of rows.
+        let _ = writeln!(io::stderr(), "no {what} of {} in this range", self.of.symbol);
+        Ok(())
+    }
+}
+
+impl SymbolArgs {
     /// The store to read from.
     ///
     /// # Errors
     /// `Config` for a directory without data or a keyspace without tables, `Unavailable` when
     /// Cassandra does not answer.
     pub fn open(&self, config: &Config) -> Result<Box<dyn StoreReader>> {
-        match &self.data {
-            Some(directory) => Ok(Box::new(open_embedded(directory)?)),
-            None => {
-                let connection = Connection::open(&config.cassandra)?;
-                Ok(Box::new(CassandraReader::open(&connection, config)?))
-            }
-        }
+        open_reader(self.data.as_deref(), config)
     }
 
-    /// Says why nothing was found: an unknown symbol is a mistake, an empty range is an answer.
-    ///
     /// # Errors
-    /// `Config` naming the symbol and those that are alike or there.
-    pub fn nothing_found(&self, what: &str, reader: &dyn StoreReader) -> Result<()> {
+    /// `Config` naming the symbol, when nobody ever heard of it, and those that are alike or there.
+    pub fn require_known(&self, reader: &dyn StoreReader) -> Result<()> {
         let symbols = reader.symbols()?;
         if symbols.contains(&self.symbol) {
-            // A remark, not a row: it must not end up in a file of rows.
-            let _ = writeln!(io::stderr(), "no {what} of {} in this range", self.symbol);
             return Ok(());
         }
         Err(unknown_symbol(&self.symbol, &symbols))
+    }
+}
+
+/// Reads a data directory of `ticksmith up`, or the configured Cassandra.
+///
+/// # Errors
+/// `Config` for a directory without data or a keyspace without tables, `Unavailable` when Cassandra
+/// does not answer.
+pub fn open_reader(data: Option<&Path>, config: &Config) -> Result<Box<dyn StoreReader>> {
+    match data {
+        Some(directory) => Ok(Box::new(open_embedded(directory)?)),
+        None => {
+            let connection = Connection::open(&config.cassandra)?;
+            Ok(Box::new(CassandraReader::open(&connection, config)?))
+        }
     }
 }
 
@@ -117,7 +142,8 @@ fn open_embedded(directory: &Path) -> Result<EmbeddedReader> {
     EmbeddedReader::open(&Database::open(directory)?)
 }
 
-fn unknown_symbol(symbol: &str, known: &[String]) -> Error {
+/// The sentence for a symbol that is not among `known`.
+pub fn unknown_symbol(symbol: &str, known: &[String]) -> Error {
     let wanted = symbol.to_uppercase();
     let likeness = |name: &str| {
         let name = name.to_uppercase();
@@ -145,7 +171,7 @@ fn unknown_symbol(symbol: &str, known: &[String]) -> Error {
 }
 
 /// RFC 3339 or epoch seconds, as ms since the epoch.
-fn instant_ms(text: &str) -> std::result::Result<i64, String> {
+pub fn instant_ms(text: &str) -> std::result::Result<i64, String> {
     if let Ok(seconds) = text.parse::<i64>() {
         let ms = seconds.checked_mul(1_000);
         return ms.ok_or_else(|| "it is beyond every calendar".to_owned());

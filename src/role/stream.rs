@@ -44,6 +44,7 @@ impl Args {
 /// `Unavailable` when Kafka or Cassandra is not there at the start; `Config` when a topic or a
 /// table is missing, or the state belongs to something else.
 pub fn run(args: Args, config: Config) -> Result<()> {
+    let rules = wiring::rules(&config)?;
     let shutdown = Shutdown::on_signals()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let server = Server::bind(&config.http, config.stream.http_port, "stream.http_port")?;
@@ -55,7 +56,7 @@ pub fn run(args: Args, config: Config) -> Result<()> {
         log_factory: Box::new(KafkaLogFactory::new(&config, Arc::clone(&clock))?),
         live: Arc::new(board),
         avro: Arc::new(avro),
-        rules: wiring::rules(&config)?,
+        rules,
         clock,
         schedule: Schedule {
             until_end: args.until_end,

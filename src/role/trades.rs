@@ -40,13 +40,13 @@ impl Args {
 /// `Config` for an unknown symbol, `Unavailable` when the store is absent.
 pub fn run(args: Args, config: Config) -> Result<()> {
     let (from_ms, to_ms) = args.range.range_ms()?;
-    let reader = args.range.open(&config)?;
+    let reader = args.range.of.open(&config)?;
     let tier = match args.tier {
         TierName::Silver => Tier::Silver,
         TierName::Bronze => Tier::Bronze,
     };
     let limit = args.range.limit_rows();
-    let symbol = args.range.symbol.clone();
+    let symbol = args.range.of.symbol.clone();
     let trades = reader.trades(&TradeQuery { symbol, tier, from_ms, to_ms, limit })?;
     if trades.is_empty() {
         args.range.nothing_found("trades", reader.as_ref())?;

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use self::data_directory::DataDirectory;
 use self::progress::Progress;
 use self::source::{Feed, FeedParts};
+use super::explain::Explainer;
 use super::wiring;
 use crate::codec::avro::Avro;
 use crate::config::Config;
@@ -172,7 +173,8 @@ impl Shared {
 
     fn start_pages(&self, config: &Config, server: Server) -> Result<()> {
         let intervals = config.stream.parsed_intervals();
-        let context = ApiContext::new(self.reader.clone(), self.hub.clone(), &intervals);
+        let explainer = Arc::new(Explainer::new(config, self.clock.clone())?);
+        let context = ApiContext::new(self.reader.clone(), explainer, self.hub.clone(), &intervals);
         let router = dashboard_router(context, self.hub.readiness());
         let drained = self.drained.clone();
         self.runtime.spawn(server.serve(router, async move { drained.requested().await }));

@@ -2,8 +2,11 @@
 //! go through the producer's logic and the engine, offline, so that anybody can check our
 //! arithmetic against bars that somebody else made.
 
+mod causes;
 mod compare;
 mod replay;
+mod report;
+mod second_look;
 
 use std::fs::File;
 use std::io::{self, BufReader, Write};
@@ -12,16 +15,49 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 
+use self::causes::{Evidence, Finding, find_causes, policies_beside};
 use self::compare::{Comparison, compare};
-use self::replay::{Replayed, replay};
+use self::replay::{Recording, Replayed, replay};
+use self::report::Report;
+use self::second_look::SecondLook;
 use super::wiring::rules_for;
-use crate::codec::csv::{COLUMNS, ExpectedBars, read_bars};
+use crate::codec::csv::{ExpectedBars, read_bars};
 use crate::config::Config;
+use crate::engine::{Policy, Rules};
 use crate::error::{Error, Result};
 use crate::model::Interval;
 
+const HELP: &str = "\
+The bars file is CSV with a header. window_start_epoch_s is needed, any of open, high, low, close,
+volume and count may follow; a column that is not there is not compared. A row says:
+  prices empty     the window has volume, and no trade that may set a price
+  volume or count empty   not compared in this row
+  count 0          nothing was traded; only then is the window an empty one
+count is the number of trades whose sale conditions let them add volume, updates of volume 0
+included. Numbers are compared as decimals, to the last digit. Windows before the first and after
+the last row are counted as outside the span. `ticksmith bars --format csv` writes such a file.
+
+The frames are taken as delivered once, in their order. The clock is the symbol's own newest trade:
+a trade further behind it than stream.out_of_orderness_ms and stream.allowed_lateness_ms together is
+late, as in the stream, and is in no bar.
+
+Windows that differ are put under causes, with what would make them agree:
+  rounding                 rounded or summed with less precision
+  price_only               another reading of sale conditions: the other policies are tried
+  volume, count            late, rejected, repeated or second-encoding trades are held against it
+  missing_no_trades, missing_all_late, missing_none_counts
+  extra_volume_only        the source has no bars without a price
+  extra                    a bar where no row is
+
+Exit codes: 0 every window matches   1 some differ   2 wrong arguments or input
+
+Examples:
+  ticksmith verify --frames frames.jsonl.gz --bars bars.csv --interval 5m
+  ticksmith verify --frames frames.jsonl --symbol AAPL --bars bars.csv --interval 1h --policy all";
+
 /// Arguments of the command; each that stands for a configuration key overrides it in `apply`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
 pub struct Args {
     /// Recorded frames, one JSON message a line; may be compressed with gzip
     #[arg(long, value_name = "FILE")]
@@ -77,6 +113,16 @@ impl Args {
             config.stream.policy = policy.as_str().to_owned();
         }
     }
+
+    fn recording(&self) -> Recording<'_> {
+        let (symbol, drop_repeats) = (self.symbol.as_deref(), self.drop_repeats);
+        Recording { path: &self.frames, symbol, drop_repeats }
+    }
+
+    /// What comes through a pipe is gone after the first reading.
+    fn can_look_again(&self) -> bool {
+        self.frames.metadata().is_ok_and(|frames| frames.is_file())
+    }
 }
 
 /// Runs the command to its end.
@@ -84,18 +130,64 @@ impl Args {
 /// # Errors
 /// `Differences` when a bar does not match, `Config` when an input is not what it should be.
 pub fn run(args: Args, config: Config) -> Result<()> {
-    let expected = read_expected(&args)?;
-    let rules = Arc::new(rules_for(&config, vec![args.interval])?);
-    let replayed = replay(&args.frames, args.symbol.as_deref(), args.drop_repeats, rules)?;
-    let comparison = compare(&expected, &replayed.bars);
-    let text = if args.json {
-        report_json(&replayed, &comparison, &expected)
-    } else {
-        report_text(&args, &config.stream.policy, &replayed, &comparison, &expected)
-    };
+    let report = verify(&args, &config)?;
+    let text = if args.json { report.json() } else { report.text() };
     // A reader that has gone away has seen enough; the exit code still tells the result.
     drop(io::stdout().lock().write_all(text.as_bytes()));
-    conclude(&comparison)
+    conclude(&report.comparison)
+}
+
+fn verify(args: &Args, config: &Config) -> Result<Report> {
+    let expected = read_expected(args)?;
+    let rules = Arc::new(rules_for(config, vec![args.interval])?);
+    let replayed = replay(args.recording(), Arc::clone(&rules), None)?;
+    let comparison = compare(&expected, &replayed.bars);
+    let causes = match args.can_look_again() {
+        true => Some(look_again(args, &rules, &expected, &replayed, &comparison)?),
+        false => comparison.differing.is_empty().then(Vec::new),
+    };
+    Ok(Report {
+        interval: args.interval,
+        policy: config.stream.policy.clone(),
+        drop_repeats: args.drop_repeats,
+        expected,
+        replayed,
+        comparison,
+        causes,
+    })
+}
+
+/// Reads the frames once more, for the windows that differ and under the other policies.
+fn look_again(
+    args: &Args,
+    rules: &Arc<Rules>,
+    expected: &ExpectedBars,
+    replayed: &Replayed,
+    comparison: &Comparison,
+) -> Result<Vec<Finding>> {
+    if comparison.differing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let recording = Recording { symbol: Some(&replayed.symbol), ..args.recording() };
+    let starts = comparison.differing.iter().map(|differing| differing.start_ms);
+    let mut look = SecondLook::into_windows(args.interval, starts);
+    replay(recording, Arc::clone(rules), Some(&mut look))?;
+    let class = rules.classes.class_of(&replayed.symbol);
+    let used = rules.policy.unwrap_or(Policy::for_class(class));
+    let mut others = Vec::new();
+    for (name, policy) in policies_beside(used) {
+        let rules = Rules { policy: Some(policy), ..Rules::clone(rules) };
+        others.push((name, replay(recording, Arc::new(rules), None)?.bars));
+    }
+    let evidence = Evidence {
+        expected,
+        interval: args.interval,
+        bars: &replayed.bars,
+        drop_repeats: args.drop_repeats,
+        look: &look,
+        others: &others,
+    };
+    Ok(find_causes(comparison, &evidence))
 }
 
 fn conclude(comparison: &Comparison) -> Result<()> {
@@ -115,101 +207,6 @@ fn read_expected(args: &Args) -> Result<ExpectedBars> {
         Error::Config(format!("{name} cannot be read: {error}; give a CSV of expected bars"))
     })?;
     read_bars(BufReader::new(file), &name, args.interval)
-}
-
-/// The columns that the file does not have.
-fn columns_not_compared(expected: &ExpectedBars) -> Vec<&'static str> {
-    let columns = COLUMNS[1..].iter().zip(expected.has);
-    columns.filter(|(_, has)| !has).map(|(column, _)| *column).collect()
-}
-
-fn report_text(
-    args: &Args,
-    policy: &str,
-    replayed: &Replayed,
-    comparison: &Comparison,
-    expected: &ExpectedBars,
-) -> String {
-    let Replayed { symbol, counts, tally, .. } = replayed;
-    let rows = expected.rows.len() - comparison.empty_windows;
-    let mut lines = vec![
-        format!("{symbol} {}, policy {policy}", args.interval),
-        format!("matched        {} of {rows}", comparison.matched),
-        format!("mismatched     {}", comparison.mismatched),
-        format!("missing        {}", comparison.missing),
-        format!("extra          {}", comparison.extra),
-        format!("outside span   {}", comparison.outside_span),
-        format!("frames         {} ({} trades)", counts.frames, replayed.trades),
-        format!("late           {}", tally.late),
-        format!("rejected       {}", tally.rejected),
-        format!(
-            "malformed      {} lines, {} elements",
-            counts.malformed_frames, counts.malformed_elements
-        ),
-        format!("repeats        {}", repeats(args.drop_repeats, replayed)),
-        format!("second coding  {} trades dropped", counts.second_encodings),
-    ];
-    let not_compared = columns_not_compared(expected);
-    if !not_compared.is_empty() {
-        lines.push(format!("not compared   {}", not_compared.join(", ")));
-    }
-    if comparison.empty_windows > 0 {
-        lines.push(format!("empty windows  {}", comparison.empty_windows));
-    }
-    if !comparison.first_differences.is_empty() {
-        lines.push("first differences (window, field, expected, got):".to_owned());
-    }
-    for difference in &comparison.first_differences {
-        let (expected, got) = (difference.expected.as_deref(), difference.got.as_deref());
-        lines.push(format!(
-            "  {}  {:<10} {:<6} {} {}",
-            difference.window_start_epoch_s,
-            difference.kind,
-            difference.field,
-            expected.unwrap_or("-"),
-            got.unwrap_or("-"),
-        ));
-    }
-    lines.push(String::new());
-    lines.join("\n")
-}
-
-fn repeats(dropped: bool, replayed: &Replayed) -> String {
-    let counts = &replayed.counts;
-    if dropped {
-        let (frames, trades) = (counts.repeats_dropped, counts.repeated_elements_dropped);
-        return format!("{frames} frames dropped, {trades} trades");
-    }
-    match counts.repeats_kept {
-        0 => "0 frames".to_owned(),
-        kept => format!("{kept} frames delivered; --drop-repeats would drop them"),
-    }
-}
-
-fn report_json(replayed: &Replayed, comparison: &Comparison, expected: &ExpectedBars) -> String {
-    let counts = &replayed.counts;
-    let report = serde_json::json!({
-        "symbol": replayed.symbol,
-        "matched": comparison.matched,
-        "mismatched": comparison.mismatched,
-        "missing": comparison.missing,
-        "extra": comparison.extra,
-        "outside_span": comparison.outside_span,
-        "empty_windows": comparison.empty_windows,
-        "frames": counts.frames,
-        "trades": replayed.trades,
-        "late": replayed.tally.late,
-        "rejected": replayed.tally.rejected,
-        "malformed": counts.malformed_frames + counts.malformed_elements,
-        "malformed_frames": counts.malformed_frames,
-        "malformed_elements": counts.malformed_elements,
-        "repeated_frames_dropped": counts.repeats_dropped,
-        "repeated_frames_kept": counts.repeats_kept,
-        "second_encodings_dropped": counts.second_encodings,
-        "columns_not_compared": columns_not_compared(expected),
-        "first_differences": comparison.first_differences,
-    });
-    format!("{report:#}\n")
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod log;
 pub mod store;
 pub mod stream;
 
+mod bounded;
 mod logging;
 
 use std::sync::LazyLock;
@@ -51,4 +52,17 @@ makers! {
     counter(Opts, labels) -> IntCounter, counter_by -> IntCounterVec;
     gauge(Opts, labels) -> IntGauge, gauge_by -> IntGaugeVec;
     histogram(HistogramOpts, labels) -> Histogram, histogram_by -> HistogramVec;
+}
+
+/// A histogram with labels and buckets of its own.
+pub(crate) fn histogram_in(
+    name: &str,
+    help: &str,
+    labels: &[&str],
+    buckets: &[f64],
+) -> HistogramVec {
+    let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+    let metric = HistogramVec::new(options, labels).expect("valid names");
+    REGISTRY.register(Box::new(metric.clone())).expect("a metric name is registered once");
+    metric
 }

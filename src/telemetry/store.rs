@@ -59,6 +59,8 @@ pub fn transaction_written(rows: &Effects, took_us: i64) {
     let counts = [
         ("trades", rows.trades.len()),
         ("bars", rows.bars.len()),
+        ("bar_revisions", rows.revisions.len()),
+        ("feed_gaps", rows.gaps.len()),
         ("feed_events", rows.events.len()),
         ("symbols", rows.symbols.len()),
     ];

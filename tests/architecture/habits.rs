@@ -154,10 +154,11 @@ pub fn idle_keys(defaults: &str, sources: &[Source]) -> Vec<String> {
 }
 
 /// Keys that are read in their parsed form.
-const PARSED: [(&str, &str); 10] = [
+const PARSED: [(&str, &str); 11] = [
     ("api_key", "api_keys"),
     ("intervals", "parsed_intervals"),
     ("earliest", "earliest_ms"),
+    ("symbol_classes", "parsed_symbol_classes"),
     ("bronze_days", "bronze_s"),
     ("silver_days", "silver_s"),
     ("gold_5m_days", "gold_s"),

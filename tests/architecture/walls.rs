@@ -29,7 +29,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
 const ADAPTER: &[&str] = &["model", "codec", "port", "config", "telemetry", "runtime", "error"];
 
 /// Vendor crates and the rooms they live in. A dependency that is missing here is an error.
-const HOMES: [(&str, &[&str]); 34] = [
+const HOMES: [(&str, &[&str]); 35] = [
     ("apache_avro", &["codec"]),
     ("axum", &["http"]),
     ("base64", &["http", "registry"]),
@@ -56,6 +56,7 @@ const HOMES: [(&str, &[&str]); 34] = [
     ("scylla", &["cassandra"]),
     ("serde", EVERYWHERE),
     ("serde_json", &["codec", "config", "cassandra", "registry", "websocket", "http", "role"]),
+    ("sha2", &["role"]),
     ("strsim", &["config", "role"]),
     ("thiserror", &["error", "cassandra", "embedded", "kafka", "websocket"]),
     ("tokio", &["runtime", "kafka", "cassandra", "http", "websocket", "role"]),

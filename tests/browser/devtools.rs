@@ -83,6 +83,16 @@ impl Page {
         self.call("Emulation.setDeviceMetricsOverride", metrics);
     }
 
+    /// A click of the mouse, in pixels of the page.
+    pub fn click(&mut self, x: f64, y: f64) {
+        for (kind, buttons) in [("mouseMoved", 0), ("mousePressed", 1), ("mouseReleased", 0)] {
+            let event = json!({
+                "type": kind, "x": x, "y": y, "button": "left", "buttons": buttons, "clickCount": 1
+            });
+            self.call("Input.dispatchMouseEvent", event);
+        }
+    }
+
     /// The value of an expression.
     pub fn evaluate(&mut self, expression: &str) -> Value {
         let parameters =

@@ -1,5 +1,13 @@
 //! What every store promises, as cases that run against each adapter.
 
+#[path = "store/completeness.rs"]
+mod completeness;
+#[path = "store/removal.rs"]
+mod removal;
+
+#[allow(unused_imports, reason = "some tests only want the sample rows")]
+pub use {completeness::*, removal::*};
+
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use figment::Figment;
@@ -112,7 +120,7 @@ pub fn bar(symbol: &str, start_ms: i64, revision: i64) -> Bar {
         revision,
         generation: 0,
         conditions_version: 4,
-        late_included: 0,
+        late_included: 2,
     }
 }
 
@@ -426,6 +434,17 @@ macro_rules! store_conformance_cases {
             absurd_trades_are_stored,
             events_and_many_rows_are_taken,
             a_revision_out_of_range_is_a_bug,
+            late_windows_come_back_equal,
+            revisions_come_back_equal,
+            revisions_obey_range_and_limit,
+            events_come_back_in_the_order_of_the_log,
+            a_gap_ends_in_whatever_order_it_is_written,
+            gaps_come_back_when_they_overlap,
+            a_loss_and_a_gap_of_one_instant_are_two,
+            symbols_of_bars_need_no_trade,
+            a_removed_bar_stays_away_from_older_generations,
+            a_removal_leaves_its_own_generation_and_later_ones,
+            a_removal_without_table_is_refused,
         )
     };
     ($($case:ident),+ $(,)?) => { &[$((stringify!($case), suite::$case)),+] };

@@ -84,7 +84,7 @@ def send_bad(log, numbering, trade):
     far = trade["trade_time"] + 400 * 86_400_000
     log.send(key, b"{not avro}", "undecodable")
     log.send(key, b"", "undecodable")
-    log.send(key, SCHEMA.encode("Owners", {"owners": []}), "undecodable")
+    log.send(key, SCHEMA.encode("SymbolFeed", {"symbol": symbol, "spans": [], "losses": []}), "undecodable")
     log.send(key, bytes.fromhex("c301") + b"\x01" * 40, "undecodable")
     log.send(key, good()[:-3], "undecodable")
     log.send(None, None, "null_value")

@@ -17,6 +17,7 @@ LIFETIMES_S = {
     "trades_silver": 30 * DAY_S,
     "trades_gold_5m": 90 * DAY_S,
     "trades_gold_1h": 365 * DAY_S,
+    "feed_gaps": 90 * DAY_S,
 }
 TRADE_TYPES = {
     "symbol": "text", "bucket": "int", "ts": "timestamp", "connection": "bigint", "seq": "bigint",
@@ -29,11 +30,17 @@ BAR_TYPES = {
     "trade_count": "bigint", "state": "text", "revision": "bigint", "coverage": "double",
     "gap_ms": "bigint", "verdict": "text", "session": "text",
 }  # fmt: skip
+GAP_TYPES = {
+    "symbol": "text", "bucket": "int", "gap_start": "timestamp", "connection": "bigint", "cause": "text",
+    "gap_end": "timestamp", "gap_ms": "bigint", "next_connection": "bigint", "lost_records": "bigint",
+}  # fmt: skip
+TYPES = {"trades_bronze": TRADE_TYPES, "trades_silver": TRADE_TYPES, "feed_gaps": GAP_TYPES}
 KEYS = {
     "trades_bronze": (["symbol", "bucket"], ["ts", "connection", "seq"]),
     "trades_silver": (["symbol", "bucket"], ["ts", "connection", "seq"]),
     "trades_gold_5m": (["symbol"], ["ts"]),
     "trades_gold_1h": (["symbol"], ["ts"]),
+    "feed_gaps": (["symbol", "bucket"], ["gap_start", "connection", "cause"]),
 }
 
 
@@ -56,8 +63,7 @@ def wrong_definitions(session):
         if table not in options:
             yield f"table {table} is missing"
             continue
-        wanted = BAR_TYPES if "gold" in table else TRADE_TYPES
-        for name, kind in wanted.items():
+        for name, kind in TYPES.get(table, BAR_TYPES).items():
             found = columns[table].get(name, {}).get("type")
             if found != kind:
                 yield f"{table}.{name} is {found}, wanted {kind}"

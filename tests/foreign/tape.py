@@ -3,14 +3,13 @@
 Taken from the plans' condition matrices (CTS, UTP) by code of the feed; not from ticksmith's table or code.
 """
 
-import csv
-import pathlib
 from collections import namedtuple
 from datetime import datetime, timezone
 from zoneinfo import ZoneInfo
 
+import market_days
+
 NEW_YORK = ZoneInfo("America/New_York")
-DAYS = pathlib.Path(__file__).resolve().parents[2] / "config" / "us_market_days.csv"
 
 NEVER, IF_NO_OTHER, ALWAYS = "never", "if no other", "always"
 Rights = namedtuple("Rights", "last high_low volume reason")
@@ -22,6 +21,9 @@ FULL = {1, 2, 4, 6, 7, 8, 13, 14, 15, 18, 19, 23, 28, 29, 31, 33, 34, 35, 36, 41
 CONDITIONAL = {9, 21, 30, 32}  # last only where there is no other; high and low always
 OFFICIAL = {16, 20, 39}  # not even volume
 FORM_T = 24
+# What the minute bars of brokers let set a price; Form-T never does.
+BROKERS = FULL
+POLICIES = ["sip", "conservative", "all"]
 VOLUME_ONLY = {
     3: "average_price",
     5: "other",
@@ -39,18 +41,10 @@ VOLUME_ONLY = {
 REASONS = ["odd_lot", "extended", "out_of_sequence", "average_price", "unknown", "other"]
 
 
-def read_days():
-    rows = (line for line in DAYS.read_text().splitlines() if not line.startswith("#"))
-    return {row["date"]: row["kind"] for row in csv.DictReader(rows)}
-
-
-SPECIAL_DAYS = read_days()
-
-
 def session_of(time_ms):
     """pre, regular, post or closed, by New York's clock."""
     local = datetime.fromtimestamp(time_ms // 1000, timezone.utc).astimezone(NEW_YORK)
-    special = SPECIAL_DAYS.get(local.date().isoformat())
+    special = market_days.special_days(local.year).get(local.date())
     if local.weekday() >= 5 or special == "closed":
         return "closed"
     close, late_close = (13, 17) if special == "early" else (16, 20)
@@ -62,8 +56,15 @@ def session_of(time_ms):
     return "post" if close <= hour < late_close else "closed"
 
 
-def rights_of_code(code, session):
-    number = int(code) if code.strip().isdigit() else -1
+def rights_of_code(code, session, policy="sip"):
+    number = int(code) if code.isascii() and code.isdigit() and not code.startswith("0") else -1
+    rights = rights_on_the_tape(number, session)
+    if policy == "conservative" and number not in BROKERS:
+        return rights._replace(last=NEVER, high_low=False)
+    return rights
+
+
+def rights_on_the_tape(number, session):
     if number in FULL:
         return EVERYTHING
     if number in CONDITIONAL:
@@ -77,16 +78,16 @@ def rights_of_code(code, session):
     return Rights(NEVER, False, True, "unknown")
 
 
-def rights_of(symbol, codes, volume, time_ms):
-    """What the trade may update. Only US stocks, written without a colon, are on the tape."""
-    if ":" in symbol:
-        return EVERYTHING
+def rights_of(symbol, codes, volume, time_ms, policy=None):
+    """What the trade may update. Only US stocks, written without a colon, are on the tape, unless a policy is given."""
+    is_stock = ":" not in symbol
+    policy = policy or ("sip" if is_stock else "all")
     session = session_of(time_ms)
-    each = [rights_of_code(code, session) for code in codes or []]
+    each = [] if policy == "all" else [rights_of_code(code, session, policy) for code in codes or []]
     order = [NEVER, IF_NO_OTHER, ALWAYS]
     last = min([one.last for one in each], key=order.index, default=ALWAYS)
     high_low = all(one.high_low for one in each)
-    if volume == 0:
+    if is_stock and volume == 0:
         last, high_low = NEVER, False
     reasons = {one.reason for one in each if one.reason} or {"other"}
     priceless = last == NEVER and not high_low

@@ -12,3 +12,4 @@ mod outage;
 mod path;
 mod refusals;
 mod restart;
+mod tape;

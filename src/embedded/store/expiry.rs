@@ -45,9 +45,12 @@ impl Expiry {
         // A lifetime of 0 is for ever.
         let lifetimes_of_trades = [lifetimes.bronze_s, lifetimes.silver_s];
         let trades_s = lifetimes_of_trades.into_iter().filter(|ttl_s| *ttl_s > 0).min();
+        let history_s = lifetimes.gold.iter().map(|(_, ttl_s)| *ttl_s).filter(|ttl_s| *ttl_s > 0);
+        let history_s = history_s.min().unwrap_or(0);
         let mut all = vec![
             swept("trades_stored", "symbol", "ts", 1_000, trades_s.unwrap_or(0)),
-            swept("bar_revisions", "symbol", "ts", 1_000, lifetimes.revisions_s),
+            swept("bar_revisions", "symbol", "ts", 1_000, history_s),
+            swept("feed_gaps", "symbol", "gap_start", 1_000, lifetimes.feed_gaps_s),
             swept("feed_events", "log_partition", "at_us", 1_000_000, lifetimes.feed_events_s),
         ];
         for (interval, ttl_s) in &lifetimes.gold {

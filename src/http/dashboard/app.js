@@ -1,24 +1,34 @@
 // The dashboard: reads the API, follows the live stream, and keeps chart and panels in step.
 
 import { BarChart, legendOf } from './chart.js';
+import { verdictText } from './completeness.js';
+import { ExplanationPanel } from './explanation.js';
 import { SymbolList, TradeTape, PipelinePanel } from './panels.js';
 import { count, price, short, time, dayAndTime, symbolParts } from './format.js';
 
 const BARS_LOADED = 1500;
 const RECONNECT_MS = 1500;
+/** A gap is stored with the beat that follows its event. */
+const GAPS_AFTER_MS = 2000;
+const GAPS_LOADED = 1000;
 const at = (id) => document.getElementById(id);
 const body = document.body;
 
-const view = { symbol: '', interval: '', intervals: [], loading: 0, arrived: null };
+const view = { symbol: '', interval: '', intervals: [], loading: 0, arrived: null, feed: '', gapsDue: 0 };
 let source = null;
 let serverNow = 0;
 
 applyTheme(localStorage.getItem('theme') ?? (matchMedia('(prefers-color-scheme: light)').matches ? 'light' : 'dark'));
-const chart = new BarChart(at('chart'), showLegend);
+const explanation = new ExplanationPanel(at('explain'), at('explain-title'), at('explain-body'), at('explain-close'), getJson, markExplained);
+const chart = new BarChart(at('chart'), showLegend, (bar) => explanation.show(view.symbol, view.interval, bar.ts));
 const symbols = new SymbolList(at('symbols'), at('search'), (symbol) => choose(symbol, view.interval));
 const tape = new TradeTape(at('trades'));
 const pipeline = new PipelinePanel(at('share'), at('counts'), at('facts'));
 
+at('explain-last').addEventListener('click', () => {
+  const last = chart.last();
+  if (last) explanation.show(view.symbol, view.interval, last.ts);
+});
 at('theme').addEventListener('click', () => {
   applyTheme(document.documentElement.dataset.theme === 'light' ? 'dark' : 'light');
   localStorage.setItem('theme', document.documentElement.dataset.theme);
@@ -57,6 +67,7 @@ async function start() {
 
 function choose(symbol, interval) {
   if (symbol === view.symbol && interval === view.interval) return;
+  explanation.close();
   Object.assign(view, { symbol, interval });
   history.replaceState(null, '', `#${encodeURIComponent(symbol)}@${interval}`);
   symbols.choose(symbol);
@@ -65,6 +76,7 @@ function choose(symbol, interval) {
   showIntervals();
   tape.clear();
   chart.load([], true);
+  chart.setGaps([]);
   showLegend(undefined);
   showPrice();
   follow();
@@ -94,11 +106,30 @@ async function loadBars() {
     view.arrived.forEach((bar) => chart.update(bar));
     view.arrived = null;
     showPrice();
+    loadGaps();
   } catch {
     if (turn !== view.loading) return;
     view.arrived = null;
     setTimeout(() => turn === view.loading && loadBars(), RECONNECT_MS);
   }
+}
+
+/** Reads where the feed was away in the time that is shown. */
+async function loadGaps() {
+  const { symbol } = view;
+  const range = chart.range();
+  if (!range) return;
+  const query = new URLSearchParams({ from: range[0], to: range[1], limit: GAPS_LOADED });
+  try {
+    const { gaps } = await getJson(`/api/v1/gaps/${encodeURIComponent(symbol)}?${query}`);
+    if (symbol === view.symbol) chart.setGaps(gaps);
+    publish();
+  } catch { /* the next change of the feed asks again */ }
+}
+
+function loadGapsSoon() {
+  clearTimeout(view.gapsDue);
+  view.gapsDue = setTimeout(loadGaps, GAPS_AFTER_MS);
 }
 
 /** Opens the live stream of the chosen symbol; the browser reconnects by itself, and so do we. */
@@ -115,6 +146,9 @@ function follow() {
     view.arrived?.push(...bars);
     bars.forEach((bar) => chart.update(bar));
     showPrice();
+    const settled = bars.filter((bar) => bar.state !== 'provisional');
+    if (settled.some((bar) => bar.verdict === 'partial')) loadGapsSoon();
+    settled.forEach((bar) => explanation.refresh(view.symbol, view.interval, bar.ts));
   });
   on('trades', (trades) => tape.add(trades, chart.decimals));
   on('quotes', showQuotes);
@@ -140,6 +174,8 @@ function showState(state) {
   pipeline.show(state);
   const { source: name, state: feedState, detail } = state.feed;
   const level = feedState === 'connected' ? 'ok' : feedState === 'disconnected' || feedState === 'stopped' ? 'bad' : 'wait';
+  if (view.feed !== feedState) loadGapsSoon();
+  view.feed = feedState;
   setFeed(level, [name, detail || feedState].filter(Boolean).join(' · '));
 }
 
@@ -166,13 +202,28 @@ function showLegend(bar) {
   const cells = bar ? legendOf(bar, chart.decimals).map(([label, value]) => cell(label, value)) : [];
   if (bar) {
     cells.push(cell('Vol', short(bar.volume)), cell('Trades', count(bar.trade_count)));
-    const tag = document.createElement('span');
-    tag.className = 'tag';
-    tag.dataset.state = bar.state;
-    tag.textContent = bar.state;
-    cells.splice(1, 0, tag);
+    const tags = [tag('state', bar.state, bar.state)];
+    if (bar.session) tags.push(tag('session', bar.session, bar.session === 'closed' ? 'market closed' : bar.session));
+    const verdict = verdictText(bar);
+    if (verdict) tags.push(tag('verdict', bar.verdict, verdict));
+    cells.splice(1, 0, ...tags);
   }
   at('legend').replaceChildren(...cells);
+}
+
+function tag(kind, value, text) {
+  const span = document.createElement('span');
+  span.className = 'tag';
+  span.dataset[kind] = value;
+  span.textContent = text;
+  return span;
+}
+
+/** The panel takes the place of the last trades while it is open. */
+function markExplained(ts) {
+  body.classList.toggle('explaining', ts != null);
+  body.dataset.explained = ts ?? '';
+  chart.choose(ts);
 }
 
 function cell(label, value) {
@@ -185,8 +236,7 @@ function cell(label, value) {
 
 /** What is drawn, readable from outside: for tests and for whoever embeds the page. */
 function publish() {
-  const { candles, volumeOnly } = chart.tally();
   const last = chart.last();
-  Object.assign(body.dataset, { symbol: view.symbol, interval: view.interval, candles, volumeOnly });
+  Object.assign(body.dataset, { symbol: view.symbol, interval: view.interval, ...chart.tally() });
   body.dataset.last = last ? `${last.ts}/${last.generation}/${last.revision}/${last.state}/${last.close}` : '';
 }

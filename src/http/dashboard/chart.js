@@ -1,8 +1,9 @@
 // The candles and volume of one symbol and interval, on lightweight-charts.
 //
 // A provisional candle is hollow. A bar without prices (volume only) is a gap among the candles with
-// a grey volume column: it is never drawn at zero.
+// a grey volume column: it is never drawn at zero. What the feed missed is drawn by `completeness.js`.
 
+import { CompletenessLayer } from './completeness.js';
 import { price, exact, decimalsOf, dayAndTime, time } from './format.js';
 
 const DAY_MS = 86_400_000;
@@ -19,10 +20,12 @@ export class BarChart {
   #lastTime = -Infinity;
   #decimals = 2;
   #onHover;
+  #layer = new CompletenessLayer();
   /** The user has moved the view: it is theirs from then on. */
   #isTouched = false;
 
-  constructor(element, onHover) {
+  /** `onHover(bar)` hears of the bar under the pointer, or the last; `onPick(bar)` of a click. */
+  constructor(element, onHover, onPick) {
     this.#onHover = onHover;
     const { createChart, CandlestickSeries, HistogramSeries, CrosshairMode, LineStyle } = window.LightweightCharts;
     this.#chart = createChart(element, {
@@ -42,6 +45,11 @@ export class BarChart {
     this.#volume.priceScale().applyOptions({ scaleMargins: { top: 0.82, bottom: 0 } });
     this.#chart.subscribeCrosshairMove((move) => {
       this.#onHover(move.time == null ? this.last() : this.#bars.get(move.time * 1000) ?? this.last());
+    });
+    this.#candles.attachPrimitive(this.#layer);
+    this.#chart.subscribeClick((click) => {
+      const bar = click.time == null ? undefined : this.#bars.get(click.time * 1000);
+      if (bar) onPick(bar);
     });
     for (const touch of ['wheel', 'pointerdown', 'touchstart']) {
       element.addEventListener(touch, () => { this.#isTouched = true; }, { passive: true });
@@ -85,6 +93,7 @@ export class BarChart {
       this.#candles.update(this.#candle(bar), older);
       this.#volume.update(this.#column(bar), older);
       if (!known) this.#showNewest();
+      this.#layer.setBars(this.#sorted());
     }
     this.#markLast();
     this.#onHover(this.last());
@@ -96,6 +105,22 @@ export class BarChart {
 
   get size() {
     return this.#bars.size;
+  }
+
+  /** The times of this symbol in which the feed was away. */
+  setGaps(gaps) {
+    this.#layer.setGaps(gaps);
+  }
+
+  /** Marks the bar that is being explained, by its start; null marks none. */
+  choose(ts) {
+    this.#layer.choose(ts);
+  }
+
+  /** From the first bar to the end of the last, ms; undefined without bars. */
+  range() {
+    const bars = this.#sorted();
+    return bars.length === 0 ? undefined : [bars[0].ts, bars.at(-1).window_end];
   }
 
   /** The newest bar, or undefined. */
@@ -111,11 +136,18 @@ export class BarChart {
     return last && { last: last.close, first: first.open, since: first.ts };
   }
 
-  /** Bars with prices, and those without. */
+  /** Bars with prices, those without, those that are partial, and gaps. */
   tally() {
-    let candles = 0;
-    for (const bar of this.#bars.values()) if (bar.open != null) candles += 1;
-    return { candles, volumeOnly: this.#bars.size - candles };
+    let [candles, partial] = [0, 0];
+    for (const bar of this.#bars.values()) {
+      if (bar.open != null) candles += 1;
+      if (bar.verdict === 'partial') partial += 1;
+    }
+    return { candles, volumeOnly: this.#bars.size - candles, partial, gaps: this.#layer.gapCount };
+  }
+
+  #sorted() {
+    return [...this.#bars.values()].sort((a, b) => a.ts - b.ts);
   }
 
   /** The newest bars, up to a screenful, with room for what comes. */
@@ -131,8 +163,9 @@ export class BarChart {
   }
 
   #redraw() {
-    const bars = [...this.#bars.values()].sort((a, b) => a.ts - b.ts);
+    const bars = this.#sorted();
     this.#lastTime = bars.at(-1)?.ts ?? -Infinity;
+    this.#layer.setBars(bars);
     this.#candles.setData(bars.map((bar) => this.#candle(bar)));
     this.#volume.setData(bars.map((bar) => this.#column(bar)));
     this.#markLast();

@@ -10,8 +10,9 @@ use crate::model::{Bar, Decimal, PricePoint};
 
 /// So many are shown; the counts tell the rest.
 const DIFFERENCES_SHOWN: usize = 20;
-/// Places of `volume` and `count` among the values: an empty cell there says nothing.
-const FIRST_QUANTITY: usize = 4;
+/// Places of volume and count among the values: an empty cell there says nothing.
+pub(super) const VOLUME: usize = 4;
+pub(super) const COUNT: usize = 5;
 
 /// What the comparison came to, in bars.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -26,7 +27,26 @@ pub(super) struct Comparison {
     pub outside_span: usize,
     /// Rows that say that nothing was traded, rightly.
     pub empty_windows: usize,
-    pub first_differences: Vec<Difference>,
+    /// Every window that is mismatched, missing or extra.
+    pub differing: Vec<Differing>,
+}
+
+/// How a window differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Mismatched,
+    Missing,
+    Extra,
+}
+
+/// A window that differs, with what the row says and what the bar has, by place in `COLUMNS` from
+/// `open` on. What is not compared is `None` on both sides.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Differing {
+    pub start_ms: i64,
+    pub kind: Kind,
+    pub expected: [Option<Decimal>; 6],
+    pub got: [Option<Decimal>; 6],
 }
 
 /// One field of one window.
@@ -44,25 +64,21 @@ pub(super) struct Difference {
 pub(super) fn compare(expected: &ExpectedBars, bars: &BTreeMap<i64, Bar>) -> Comparison {
     let mut comparison = Comparison::default();
     for row in expected.rows.values() {
-        match bars.get(&row.start_ms) {
-            Some(bar) if row.is_empty_window() && !is_empty(bar) => {
+        let bar = bars.get(&row.start_ms).filter(|bar| !is_empty(bar));
+        match bar {
+            Some(bar) if row.is_empty_window() => {
                 comparison.extra += 1;
-                comparison.unequal("extra", row.start_ms, &unequal_fields(row, bar, expected.has));
+                comparison.differ(Kind::Extra, row, Some(bar), expected.has);
             }
-            _ if row.is_empty_window() => comparison.empty_windows += 1,
+            None if row.is_empty_window() => comparison.empty_windows += 1,
+            Some(bar) if is_match(row, bar, expected.has) => comparison.matched += 1,
             Some(bar) => {
-                let fields = unequal_fields(row, bar, expected.has);
-                if fields.is_empty() {
-                    comparison.matched += 1;
-                } else {
-                    comparison.mismatched += 1;
-                    comparison.unequal("mismatched", row.start_ms, &fields);
-                }
+                comparison.mismatched += 1;
+                comparison.differ(Kind::Mismatched, row, Some(bar), expected.has);
             }
             None => {
                 comparison.missing += 1;
-                let fields = all_fields(&row.values, expected.has);
-                comparison.unequal("missing", row.start_ms, &fields.map(|(f, v)| (f, v, None)));
+                comparison.differ(Kind::Missing, row, None, expected.has);
             }
         }
     }
@@ -73,69 +89,82 @@ pub(super) fn compare(expected: &ExpectedBars, bars: &BTreeMap<i64, Bar>) -> Com
 /// Bars without a row.
 fn compare_the_rest(expected: &ExpectedBars, bars: &BTreeMap<i64, Bar>, into: &mut Comparison) {
     let (first, last) = (expected.rows.first_key_value(), expected.rows.last_key_value());
-    let is_inside = |start_ms: &i64| {
-        first.is_some_and(|(first, _)| start_ms >= first)
-            && last.is_some_and(|(last, _)| start_ms <= last)
+    let is_inside = |start_ms: i64| {
+        first.is_some_and(|(first, _)| start_ms >= *first)
+            && last.is_some_and(|(last, _)| start_ms <= *last)
     };
     for (start_ms, bar) in bars {
-        if expected.rows.contains_key(start_ms) || is_empty(bar) {
+        let start_ms = *start_ms;
+        if expected.rows.contains_key(&start_ms) || is_empty(bar) {
             continue;
         }
         if is_inside(start_ms) {
             into.extra += 1;
-            let fields = all_fields(&values_of(bar), expected.has);
-            into.unequal("extra", *start_ms, &fields.map(|(field, value)| (field, None, value)));
+            let no_row = ExpectedBar { start_ms, values: [const { None }; 6] };
+            into.differ(Kind::Extra, &no_row, Some(bar), expected.has);
         } else {
             into.outside_span += 1;
         }
     }
 }
 
+/// Whether every field that the row gives is the bar's.
+pub(super) fn is_match(row: &ExpectedBar, bar: &Bar, has: [bool; 6]) -> bool {
+    let got = values_of(bar);
+    (0..6).all(|place| !is_compared(row, place, has) || row.values[place] == got[place])
+}
+
+fn is_compared(row: &ExpectedBar, place: usize, has: [bool; 6]) -> bool {
+    has[place] && (place < VOLUME || row.values[place].is_some())
+}
+
 impl Comparison {
-    fn unequal(&mut self, kind: &'static str, start_ms: i64, fields: &[Unequal]) {
-        for (field, expected, got) in fields {
-            if self.first_differences.len() >= DIFFERENCES_SHOWN {
-                return;
+    fn differ(&mut self, kind: Kind, row: &ExpectedBar, bar: Option<&Bar>, has: [bool; 6]) {
+        let mut expected = row.values.clone();
+        let mut got = bar.map_or([const { None }; 6], values_of);
+        for place in 0..6 {
+            let is_shown = match kind {
+                Kind::Mismatched => is_compared(row, place, has),
+                Kind::Missing | Kind::Extra => has[place],
+            };
+            if !is_shown {
+                (expected[place], got[place]) = (None, None);
             }
-            if expected.is_none() && got.is_none() {
-                continue;
-            }
-            self.first_differences.push(Difference {
-                window_start_epoch_s: start_ms.div_euclid(1_000),
-                kind,
-                field,
-                expected: expected.as_ref().map(Decimal::to_string),
-                got: got.as_ref().map(Decimal::to_string),
-            });
+        }
+        self.differing.push(Differing { start_ms: row.start_ms, kind, expected, got });
+    }
+
+    /// Field by field, as many as a person reads.
+    pub fn first_differences(&self) -> Vec<Difference> {
+        self.differing.iter().flat_map(Differing::fields).take(DIFFERENCES_SHOWN).collect()
+    }
+}
+
+impl Kind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Mismatched => "mismatched",
+            Self::Missing => "missing",
+            Self::Extra => "extra",
         }
     }
 }
 
-/// Field, expected, got.
-type Unequal = (&'static str, Option<Decimal>, Option<Decimal>);
-
-fn unequal_fields(row: &ExpectedBar, bar: &Bar, has: [bool; 6]) -> Vec<Unequal> {
-    let got = values_of(bar).into_iter();
-    let values = row.values.iter().cloned().zip(got).enumerate();
-    values
-        .filter(|(place, (expected, got))| {
-            let is_given = has[*place] && (expected.is_some() || *place < FIRST_QUANTITY);
-            is_given && expected != got
-        })
-        .map(|(place, (expected, got))| (COLUMNS[place + 1], expected, got))
-        .collect()
-}
-
-/// The fields that are compared, with their values.
-fn all_fields(
-    values: &[Option<Decimal>; 6],
-    has: [bool; 6],
-) -> [(&'static str, Option<Decimal>); 6] {
-    let mut fields = [const { ("", None) }; 6];
-    for (place, value) in values.iter().enumerate() {
-        fields[place] = (COLUMNS[place + 1], value.clone().filter(|_| has[place]));
+impl Differing {
+    /// The places whose values are not equal.
+    pub fn places(&self) -> impl Iterator<Item = usize> {
+        (0..6).filter(|place| self.expected[*place] != self.got[*place])
     }
-    fields
+
+    fn fields(&self) -> impl Iterator<Item = Difference> {
+        self.places().map(|place| Difference {
+            window_start_epoch_s: self.start_ms.div_euclid(1_000),
+            kind: self.kind.as_str(),
+            field: COLUMNS[place + 1],
+            expected: self.expected[place].as_ref().map(Decimal::to_string),
+            got: self.got[place].as_ref().map(Decimal::to_string),
+        })
+    }
 }
 
 /// The bar's values in the order of the columns.

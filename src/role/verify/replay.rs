@@ -9,12 +9,14 @@ use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
 
+use super::second_look::{Group, SecondLook};
 use crate::codec::finnhub;
 use crate::engine::{
     Engine, Input, Intake, IntakeConfig, IntakeCounts, IntakeOutput, Numbered, Rules,
 };
 use crate::error::{Error, Result};
 use crate::model::{Arrival, Bar, Effects, Frame, Origin, Tally, Trade};
+use crate::telemetry::stream as telemetry;
 
 /// The feed sends frames of some kilobytes; a longer line is no frame, and must not fill the
 /// memory.
@@ -34,22 +36,30 @@ pub(super) struct Replayed {
     pub trades: u64,
 }
 
-/// Reads `path` to its end. Without `symbol` the file must hold one symbol only.
+/// A file of frames and how it is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Recording<'a> {
+    pub path: &'a Path,
+    /// Without it the file must hold one symbol only.
+    pub symbol: Option<&'a str>,
+    pub drop_repeats: bool,
+}
+
+/// Reads a recording to its end; `look` collects what became of the trades of its windows.
 ///
 /// # Errors
 /// `Config`: the file is unreadable, empty, damaged, without trades, or its symbols leave a choice.
 pub(super) fn replay(
-    path: &Path,
-    symbol: Option<&str>,
-    drop_repeats: bool,
+    recording: Recording<'_>,
     rules: Arc<Rules>,
+    look: Option<&mut SecondLook>,
 ) -> Result<Replayed> {
-    let name = path.display().to_string();
+    let name = recording.path.display().to_string();
     let unreadable = |error: io::Error| {
         Error::Config(format!("{name} cannot be read: {error}; give recorded frames"))
     };
-    let mut input = open(path).map_err(unreadable)?;
-    let mut run = Run::new(symbol, drop_repeats, rules);
+    let mut input = open(recording.path).map_err(unreadable)?;
+    let mut run = Run::new(recording, rules, look);
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -76,8 +86,8 @@ fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
     Ok(Box::new(file))
 }
 
-struct Run {
-    wanted: Option<String>,
+struct Run<'a> {
+    wanted: Option<&'a str>,
     symbols: BTreeSet<String>,
     intake: Intake,
     output: IntakeOutput,
@@ -86,28 +96,28 @@ struct Run {
     next_offset: i64,
     trades: u64,
     bars: BTreeMap<(Arc<str>, i64), Bar>,
+    look: Option<&'a mut SecondLook>,
 }
 
-impl Run {
-    fn new(wanted: Option<&str>, drop_repeats: bool, rules: Arc<Rules>) -> Self {
-        let mut intake = Intake::new(IntakeConfig {
+impl<'a> Run<'a> {
+    fn new(recording: Recording<'a>, rules: Arc<Rules>, look: Option<&'a mut SecondLook>) -> Self {
+        let intake = Intake::new(IntakeConfig {
             connection: 1,
             feed: "verify/0".into(),
-            drop_repeats,
+            drop_repeats: recording.drop_repeats,
             future_bound_ms: rules.future_bound_ms,
         });
-        let mut output = IntakeOutput::default();
-        intake.connected(Arrival::default(), &mut output);
         Self {
-            wanted: wanted.map(str::to_owned),
+            wanted: recording.symbol,
             symbols: BTreeSet::new(),
             intake,
-            output,
+            output: IntakeOutput::default(),
             engine: Engine::new(rules, 0, 1),
             effects: Effects::default(),
             next_offset: 0,
             trades: 0,
             bars: BTreeMap::new(),
+            look,
         }
     }
 
@@ -123,29 +133,36 @@ impl Run {
                 (String::from_utf8_lossy(line), Frame::Malformed { problem })
             }
         };
+        let sent = self.look.is_some().then(|| frame.clone());
+        let before = self.output.counts;
         self.intake.accept_frame(&raw, frame, Arrival::default(), &mut self.output);
         self.output.rejections.clear();
-        self.step();
+        let counts = self.output.counts;
+        if let (Some(look), Some(sent)) = (self.look.as_deref_mut(), sent) {
+            let is_repeat = counts.repeats_dropped > before.repeats_dropped;
+            let group = if is_repeat { Group::Repeated } else { Group::SecondEncoding };
+            look.kept_back(group, self.wanted.unwrap_or_default(), &sent, &self.output.records);
+        }
+        self.step(counts.repeats_kept > before.repeats_kept);
     }
 
-    /// Hands the numbered records to the engine and keeps the newest state of every bar.
-    fn step(&mut self) {
-        let records = std::mem::take(&mut self.output.records);
-        for record in records {
-            let origin = Origin { partition: 0, offset: self.next_offset };
-            match record {
-                Numbered::Event(event) => {
-                    self.engine.step(Input::Event { origin, event }, &mut self.effects);
-                }
-                Numbered::Trade(trade) if self.is_wanted(&trade) => {
-                    self.trades += 1;
-                    let key = trade.symbol.clone();
-                    let input = Input::Trade { origin, key: Some(key.as_bytes()), trade };
-                    self.engine.step(input, &mut self.effects);
-                }
-                Numbered::Trade(_) => continue,
+    /// Hands the numbered trades to the engine and keeps the newest state of every bar. Feed events
+    /// say nothing here: without arrival times it is the trades of the symbol that move its clock.
+    fn step(&mut self, is_repeated: bool) {
+        for record in std::mem::take(&mut self.output.records) {
+            let Numbered::Trade(trade) = record else { continue };
+            if !self.is_wanted(&trade) {
+                continue;
             }
+            self.trades += 1;
+            let origin = Origin { partition: 0, offset: self.next_offset };
+            let key = trade.symbol.clone();
+            let input = Input::Trade { origin, key: Some(key.as_bytes()), trade };
+            self.engine.step(input, &mut self.effects);
             self.next_offset += 1;
+        }
+        if let Some(look) = self.look.as_deref_mut() {
+            self.effects.trades.iter().for_each(|judged| look.judged(judged, is_repeated));
         }
         self.keep_bars();
     }
@@ -154,10 +171,11 @@ impl Run {
         if !self.symbols.contains(&trade.symbol) {
             self.symbols.insert(trade.symbol.clone());
         }
-        self.wanted.as_ref().is_none_or(|wanted| *wanted == trade.symbol)
+        self.wanted.is_none_or(|wanted| wanted == trade.symbol)
     }
 
     fn keep_bars(&mut self) {
+        telemetry::outside_calendar(self.effects.outside_calendar);
         for bar in self.effects.bars.drain(..) {
             self.bars.insert((Arc::clone(&bar.symbol), bar.window.start_ms), bar);
         }
@@ -188,14 +206,14 @@ impl Run {
             listed.push("…");
         }
         let listed = listed.join(", ");
-        match (&self.wanted, self.symbols.len()) {
+        match (self.wanted, self.symbols.len()) {
             (_, 0) => {
                 let frames = self.output.counts.frames;
                 Err(Error::Config(format!(
                     "{name} has no trade in its {frames} lines; give recorded trade frames"
                 )))
             }
-            (Some(wanted), _) if self.trades > 0 => Ok(wanted.clone()),
+            (Some(wanted), _) if self.trades > 0 => Ok(wanted.to_owned()),
             (Some(wanted), _) => Err(Error::Config(format!(
                 "{name} has no trade of '{wanted}'; give --symbol one of: {listed}"
             ))),

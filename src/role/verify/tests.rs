@@ -8,6 +8,9 @@ use tempfile::TempDir;
 use super::*;
 use crate::model::{Bar, Decimal};
 
+mod causes;
+mod tape;
+
 const HEADER: &str = "window_start_epoch_s,open,high,low,close,volume,count\n";
 
 struct Case {
@@ -41,13 +44,12 @@ fn config_for(args: &Args) -> Config {
 }
 
 impl Case {
+    fn report(&self) -> Result<Report> {
+        verify(&self.args, &config_for(&self.args))
+    }
+
     fn outcome(&self) -> Result<(Replayed, Comparison)> {
-        let expected = read_expected(&self.args)?;
-        let rules = rules_for(&config_for(&self.args), vec![self.args.interval])?;
-        let Args { frames, symbol, drop_repeats, .. } = &self.args;
-        let replayed = replay(frames, symbol.as_deref(), *drop_repeats, Arc::new(rules))?;
-        let comparison = compare(&expected, &replayed.bars);
-        Ok((replayed, comparison))
+        self.report().map(|report| (report.replayed, report.comparison))
     }
 
     fn comparison(&self) -> Comparison {
@@ -79,6 +81,22 @@ fn frame(symbol: &str, trades: &[(&str, &str, i64)]) -> String {
 /// The start of a minute and of an hour.
 const START_S: i64 = 1_570_752_000;
 const CRYPTO: &str = "BINANCE:XRPETH";
+
+const STOCK: &str = "AAPL";
+/// 10:00 in New York, a Friday: inside the regular session.
+const TEN_S: i64 = 14 * 3_600;
+const TEN: i64 = TEN_S / 60;
+
+/// A frame of trades `(codes, price, volume, time in s)` of a US stock.
+fn stock_frame(trades: &[(&str, &str, &str, i64)]) -> String {
+    let elements = trades.iter().map(|(codes, price, volume, time_s)| {
+        let codes: Vec<String> = codes.split_whitespace().map(|c| format!("\"{c}\"")).collect();
+        let (codes, time_ms) = (codes.join(","), (START_S + time_s) * 1_000);
+        format!(r#"{{"c":[{codes}],"p":{price},"s":"{STOCK}","t":{time_ms},"v":{volume}}}"#)
+    });
+    let elements: Vec<String> = elements.collect();
+    format!("{{\"data\":[{}],\"type\":\"trade\"}}\n", elements.join(","))
+}
 
 fn row(minute: i64, rest: &str) -> String {
     format!("{},{rest}\n", START_S + minute * 60)
@@ -116,7 +134,8 @@ fn every_way_of_differing_is_counted_and_shown() {
     ];
     let case = case(frame(CRYPTO, &trades).as_bytes(), &rows.concat());
     let comparison = case.comparison();
-    let shown: Vec<_> = comparison.first_differences.iter().map(|d| (d.kind, d.field)).collect();
+    let shown = comparison.first_differences();
+    let shown: Vec<_> = shown.iter().map(|d| (d.kind, d.field)).collect();
     assert_eq!(shown[..2], [("mismatched", "volume"), ("missing", "open")]);
     assert_eq!(
         shown[7..],
@@ -129,7 +148,7 @@ fn every_way_of_differing_is_counted_and_shown() {
             ("extra", "count")
         ]
     );
-    let first = &comparison.first_differences[0];
+    let first = &comparison.first_differences()[0];
     assert_eq!(first.window_start_epoch_s, START_S + 60);
     assert_eq!((first.expected.as_deref(), first.got.as_deref()), (Some("1.5"), Some("1")));
     let counts = (comparison.matched, comparison.mismatched, comparison.missing, comparison.extra);
@@ -184,9 +203,9 @@ fn repeats_are_delivered_unless_asked_otherwise() {
         let rows = [HEADER, &row(0, &format!("1,3,1,3,{volume},{volume}"))].concat();
         let mut case = case(twice.as_bytes(), &rows);
         case.args.drop_repeats = drop_repeats;
-        let (replayed, comparison) = case.outcome().expect("comparable");
-        assert_eq!(comparison.matched, 1);
-        let counts = replayed.counts;
+        let report = case.report().expect("comparable");
+        assert_eq!(report.comparison.matched, 1);
+        let counts = report.replayed.counts;
         assert_eq!(
             (counts.repeats_kept, counts.repeats_dropped),
             match drop_repeats {
@@ -194,7 +213,7 @@ fn repeats_are_delivered_unless_asked_otherwise() {
                 false => (1, 0),
             }
         );
-        assert!(repeats(drop_repeats, &replayed).starts_with("1 frames"));
+        assert!(report.text().contains("\nrepeats        1 frames"));
     }
 }
 
@@ -254,10 +273,8 @@ fn the_json_has_the_promised_names() {
     let trades = [("1", "1", 1)];
     let rows = format!("window_start_epoch_s,open\n{}", row(0, "2"));
     let case = case(frame(CRYPTO, &trades).as_bytes(), &rows);
-    let (replayed, comparison) = case.outcome().expect("comparable");
-    let expected = read_expected(&case.args).expect("rows");
-    let json: serde_json::Value =
-        serde_json::from_str(&report_json(&replayed, &comparison, &expected)).expect("json");
+    let report = case.report().expect("comparable");
+    let json: serde_json::Value = serde_json::from_str(&report.json()).expect("json");
     for name in [
         "matched",
         "mismatched",
@@ -272,7 +289,7 @@ fn the_json_has_the_promised_names() {
     }
     assert_eq!(json["first_differences"][0]["field"], "open");
     assert_eq!(json["columns_not_compared"][0], "high");
-    let text = report_text(&case.args, "auto", &replayed, &comparison, &expected);
+    let text = report.text();
     assert!(text.contains("matched        0 of 1\n"), "{text}");
     assert!(text.contains("not compared   high, low, close, volume, count\n"), "{text}");
 }

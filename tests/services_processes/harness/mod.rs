@@ -1,5 +1,6 @@
 //! What every case needs: servers, a world of topics and tables of its own, processes in it.
 
+pub mod foreign;
 mod kafka;
 mod process;
 mod world;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::foreign::{self, output_of};
 use super::kafka::Observer;
 use super::process::{Ended, Process};
 use super::{eventually, server};
@@ -71,9 +72,13 @@ impl World {
 
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(&self.directory).envs(self.settings.iter().cloned());
-        command.env("FINNHUB_API_KEY", "demo");
+        self.at_home(&mut command);
         command
+    }
+
+    fn at_home<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.current_dir(&self.directory).envs(self.settings.iter().cloned());
+        command.env("FINNHUB_API_KEY", "demo")
     }
 
     /// Starts a role.
@@ -96,25 +101,8 @@ impl World {
 
     /// Runs a script of tests/foreign, which must succeed, and returns its standard output.
     pub fn python(&self, script: &str, arguments: &[&str]) -> String {
-        let repository = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-        let python = repository.join(".infra/foreign-venv/bin/python");
-        assert!(
-            python.exists(),
-            "the Python environment is missing: scripts/foreign-venv.sh makes it, as \
-             `make test-integration` does"
-        );
-        let mut command = self.command(python);
-        let script_path = repository.join("tests/foreign").join(script);
-        let output = command.arg(script_path).args(arguments).output().expect("Python runs");
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(
-            output.status.success(),
-            "{script} {arguments:?} in {}: {}\n{said}{}",
-            self.name,
-            output.status,
-            String::from_utf8_lossy(&output.stderr),
-        );
-        said
+        let mut command = foreign::script(script);
+        output_of(self.at_home(&mut command).args(arguments))
     }
 
     /// Holds everything in the topics and tables against the oracle.
