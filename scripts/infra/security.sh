@@ -29,7 +29,7 @@ make_certificate() { # NAME AUTHORITY SUBJECT_ALT_NAME
     -extfile <(printf 'subjectAltName=%s' "$3")
 }
 
-# In the run's own directory, once: an authority, a server's certificate for the names that tests connect to, a client's
+# In the run's own directory, once: the password, an authority, a server's certificate for the names that tests connect to, a client's
 # with an open and an encrypted key, and a stranger: an authority that nobody here trusts, with a client of its own.
 make_certificates() {
   [[ -f $TLS_DIR/done ]] && return
@@ -45,6 +45,7 @@ make_certificates() {
     make_certificate client authority DNS:client
     make_certificate intruder stranger DNS:intruder
     openssl pkcs8 -topk8 -in client.key -out client-encrypted.key -passout "pass:$SECURE_PASSWORD"
+    printf '%s' "$SECURE_PASSWORD" > password
     for name in server elsewhere; do cat "$name.key" "$name.pem" > "$name-keystore.pem"; done
     touch done
   ) > "$INFRA_DIR/tls.log" 2>&1 || die "the certificates could not be made, see $INFRA_DIR/tls.log"

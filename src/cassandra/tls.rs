@@ -177,8 +177,13 @@ pub(super) fn explain(problem: &str, config: &Cassandra) -> Option<String> {
         "refuses our certificate; set cassandra.tls_certificate and cassandra.tls_key".to_owned()
     } else if config.tls && (has("corrupt message") || has("handshake eof")) {
         "does not speak TLS there; set cassandra.tls = false, or the port that does".to_owned()
-    } else if !config.tls && has("failed to read the frame header") {
-        "breaks the connection off, as a port for TLS does; set cassandra.tls = true".to_owned()
+    } else if has("setup request") && has("connection broken") {
+        // How TLS was refused is often lost on the way through the driver.
+        let remedy = match config.tls {
+            false => "TLS does; set cassandra.tls = true",
+            true => "certificates does; set cassandra.tls_certificate and cassandra.tls_key",
+        };
+        format!("breaks the connection off, as a port for {remedy}")
     } else {
         return None;
     };
@@ -208,8 +213,10 @@ mod tests {
         }
         let told = explain("Authentication is required. You can use", &open).unwrap_or_default();
         assert!(told.starts_with("wants a login"), "{told}");
-        let reset = "Failed to read the frame header: Connection reset by peer (os error 104)";
-        assert!(explain(reset, &open).unwrap_or_default().contains("cassandra.tls = true"));
+        let broken = "Failed to perform a connection setup request. Request: OPTIONS, reason: \
+                      Connection broken, reason: The connection was already broken";
+        assert!(explain(broken, &open).unwrap_or_default().contains("cassandra.tls = true"));
+        assert!(explain(broken, &user).unwrap_or_default().contains("cassandra.tls_certificate"));
         assert_eq!(explain("Connection refused (os error 111)", &user), None);
     }
 

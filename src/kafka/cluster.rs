@@ -16,8 +16,13 @@ use super::settings::{Settings, refuse_client};
 use crate::error::{Error, Result};
 use crate::port::Topic;
 
-/// A broker that is there answers within milliseconds; a start without one must not feel hung.
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// A broker that is there answers within milliseconds; a start without one must not feel hung. One
+/// that refuses us is not asked again, so the time is cut into tries.
+const CONNECT_TRIES: usize = 5;
+const CONNECT_TRY: Duration = Duration::from_secs(1);
+/// Events of the client that are looked through for a reason: librdkafka's log lines come that way
+/// too, and with `debug=all` they are thousands.
+const EVENTS_LOOKED_AT: usize = 10_000;
 /// Bound of a single question to a broker that was there before.
 pub(super) const ASK_WITHIN: Duration = Duration::from_secs(10);
 
@@ -38,22 +43,24 @@ impl Cluster {
         let client = BaseConsumer::from_config_and_context(&settings.cluster(), context)
             .map_err(|error| refuse_client(&error))?;
         let cluster = Self { client, bootstrap: settings.kafka.bootstrap.clone() };
-        match cluster.client.fetch_metadata(None, CONNECT_WITHIN) {
-            Ok(_) => Ok(cluster),
-            Err(error) => {
-                let reason = cluster.reason();
-                Err(match security::explain(&reason, &settings.kafka) {
-                    Some(refusal) => Error::Unavailable(refusal),
-                    None => unreachable_broker(&cluster.bootstrap, &reason, &error),
-                })
+        let mut problem = None;
+        for _ in 0..CONNECT_TRIES {
+            let Err(error) = cluster.client.fetch_metadata(None, CONNECT_TRY) else {
+                return Ok(cluster);
+            };
+            let reason = cluster.reason();
+            if let Some(refusal) = security::explain(&reason, &settings.kafka) {
+                return Err(Error::Unavailable(refusal));
             }
+            problem = Some(unreachable_broker(&cluster.bootstrap, &reason, &error));
         }
+        Err(problem.unwrap_or_else(|| Error::Bug("not one try to connect".into())))
     }
 
     /// Why the last call failed (refused, wrong password, unknown host): it waits as an event of
     /// the client. Empty when there is none.
     fn reason(&self) -> String {
-        for _ in 0..8 {
+        for _ in 0..EVENTS_LOOKED_AT {
             let _event = self.client.poll(Duration::ZERO);
         }
         self.client.context().last_error()
