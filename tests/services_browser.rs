@@ -125,10 +125,21 @@ fn the_page_finds_the_server_again() {
 
     // While the server was away the feed was too: the page says so, and why.
     page.wait_for("document.body.dataset.partial >= 1 && document.body.dataset.gaps >= 1");
-    page.wait_for("document.querySelector('#legend [data-verdict]').textContent.includes('gap')");
+    page.wait_for("document.body.dataset.lasting === '0'");
+    let gaps = again.json("/api/v1/gaps/AAPL");
+    let gap_end = gaps["gaps"].as_array().and_then(|gaps| gaps.last()?["gap_end"].as_i64());
+    let gap_end = gap_end.expect("the gap has an end, since there are bars after it");
+    // Unless the next window has begun meanwhile.
+    page.wait_for(&format!(
+        "Number(document.body.dataset.last.split('/')[0]) >= {gap_end} ||
+         document.querySelector('#legend [data-verdict]').textContent.includes('gap')"
+    ));
     page.evaluate("document.getElementById('explain-last').click()");
     page.wait_for("document.querySelectorAll('#explain-body .setter').length === 4");
-    page.wait_for("/partial: the feed was away for/.test(document.body.innerText)");
+    page.wait_for(&format!(
+        "Number(document.body.dataset.explained) >= {gap_end} ||
+         /partial( so far)?: the feed was away for/.test(document.body.innerText)"
+    ));
     page.wait_for("/full right/.test(document.getElementById('explain-body').innerText)");
     page.screenshot(&pictures().join("explained.png"));
     page.resize(390, 844);

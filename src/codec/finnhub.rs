@@ -252,6 +252,37 @@ mod tests {
     }
 
     #[test]
+    fn codes_are_kept_as_they_were_sent() {
+        let thirty: Vec<String> = (1..=30).map(|code| format!("\"{code}\"")).collect();
+        let codes = [r#""12","12","1""#, r#""","x"," 12","-1","٣","\u0031""#, &thirty.join(",")];
+        for (codes, count) in codes.into_iter().zip([3, 6, 30]) {
+            let trade = only_trade(&format!(r#"{{"c":[{codes}],"p":1,"s":"A","t":1,"v":1}}"#));
+            let kept = trade.conditions.expect("codes");
+            assert_eq!(kept.len(), count);
+            assert_eq!(Ok(kept), serde_json::from_str(&format!("[{codes}]")).map_err(drop));
+        }
+    }
+
+    #[test]
+    fn codes_of_another_shape_cost_their_trade_and_no_other() {
+        let shapes =
+            [r#""12""#, "12", "[12]", "[null]", r#"["1",null]"#, r#"[["12"]]"#, "{}", "false"];
+        for codes in shapes {
+            let bad = format!(r#"{{"c":{codes},"p":1,"s":"A","t":1,"v":1}}"#);
+            let frame = format!(
+                r#"{{"data":[{bad},{{"c":["12"],"p":1,"s":"A","t":1,"v":1}}],"type":"trade"}}"#
+            );
+            let elements = elements(&frame);
+            let [Element::Malformed(element), Element::Trade(_)] = elements.as_slice() else {
+                panic!("{codes}: {elements:?}")
+            };
+            let told = (element.raw.as_str(), element.symbol.as_deref());
+            assert_eq!(told, (bad.as_str(), Some("A")));
+            assert!(!element.problem.is_empty());
+        }
+    }
+
+    #[test]
     fn every_double_is_the_nearest_one_and_lost_digits_are_counted() {
         let cases = [
             ("222457", 222457.0, 0),

@@ -14,7 +14,7 @@ pub struct Slot {
     pub accumulator: Accumulator,
     /// The watermark passed the end, and the bar was emitted.
     pub closed: bool,
-    /// Inputs other than trades that changed the bar: its closing.
+    /// Inputs other than trades that changed the bar: its closing, later feed events.
     pub extra_revisions: i64,
     /// The bar changed after its closing.
     pub corrected: bool,

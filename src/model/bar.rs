@@ -40,9 +40,12 @@ pub enum Session {
 /// How complete the feed was over the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
+    /// Confirmed up over the whole window, and nothing is known to be lost: of the connection and
+    /// of us, not of what the vendor sent.
     Complete,
+    /// Something is known to be missing, however little.
     Partial,
-    /// Nothing in the log vouches for the feed, or not yet.
+    /// Nothing in the log vouches for the feed, or not yet for the whole window.
     Unknown,
 }
 
@@ -50,10 +53,13 @@ pub enum Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ExclusionReason {
     OddLot,
+    /// Form T where it may set no price.
     Extended,
     OutOfSequence,
     AveragePrice,
+    /// A code that no row of the table settles.
     UnknownCode,
+    /// Every other code, and prints of volume 0 on the US tape.
     Other,
 }
 

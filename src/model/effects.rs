@@ -17,8 +17,7 @@ pub struct StoredEvent {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Effects {
     /// Every numbered element that decoded. Bronze takes all of them, silver those whose
-    /// disposition
-    /// `is_silver`, the late topic the late ones.
+    /// disposition `is_silver`, the late topic the late ones.
     pub trades: Vec<Judged>,
     /// Gold: closed and corrected bars as they came about, provisional ones as they were sampled.
     pub bars: Vec<Bar>,

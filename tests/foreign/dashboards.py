@@ -1,5 +1,5 @@
-"""Runs every CQL statement of grafana/dashboards against Cassandra as the data source would, and says what Grafana could
-not draw. Exit code 1 when anything is wrong."""
+"""Runs every CQL statement of grafana/dashboards, of panels, annotations and variables, against Cassandra as the data
+source would, and says what Grafana could not draw. Exit code 1 when anything is wrong."""
 
 import argparse
 import json
@@ -13,6 +13,8 @@ from records import setting
 GRAFANA = pathlib.Path(__file__).resolve().parents[2] / "grafana"
 DRAWABLE = {"text", "varchar", "timestamp", "double", "bigint", "int"}
 NUMBERS = {"double", "bigint", "int"}
+# What needs no number to be drawn.
+OF_TEXT = {"annotation", "state-timeline", "table"}
 # The data source knows no functions in these places, and Cassandra cannot page an ordered IN.
 FORBIDDEN = [r"\$__timeFrom\(", r"\$__timeTo\(", r"\$__timeFilter", r"\$\{__from:date", r";\s*\S"]
 
@@ -27,6 +29,15 @@ def panels(node):
     for panel in node.get("panels", []):
         yield panel
         yield from panels(panel)
+
+
+def targets(dashboard):
+    """Name, kind and query of everything that asks for data."""
+    for panel in panels(dashboard):
+        for target in panel.get("targets", []):
+            yield panel["title"], panel["type"], target
+    for annotation in dashboard.get("annotations", {}).get("list", []):
+        yield annotation["name"], "annotation", {"datasource": annotation["datasource"], **annotation["target"]}
 
 
 def expanded(cql, given):
@@ -64,7 +75,7 @@ def wrong_text(cql):
         yield "orders what it gets by IN"
 
 
-def wrong_target(session, target, uids, given):
+def wrong_target(session, kind, target, uids, given):
     source = target.get("datasource", {}).get("uid")
     if source not in uids:
         yield f"data source {source} is not provisioned"
@@ -78,10 +89,15 @@ def wrong_target(session, target, uids, given):
         yield "no rows"
     if kinds[0] not in ("text", "varchar"):
         yield f"the first column, the series' name, is {columns[0]}"
-    if kinds.count("timestamp") != 1:
-        yield f"not one timestamp: {columns}"
-    if not NUMBERS & set(kinds) or set(kinds) - DRAWABLE:
+    # The first time draws; only the end of a region may be another.
+    if kinds.count("timestamp") != (2 if kind == "annotation" else 1):
+        yield f"{kinds.count('timestamp')} timestamps: {columns}"
+    if set(kinds) - DRAWABLE or not (NUMBERS & set(kinds) or kind in OF_TEXT):
         yield f"columns that cannot be drawn: {columns}"
+    # The data source makes it 0, or the beginning of 1970.
+    for name, its_kind in columns:
+        if its_kind in NUMBERS | {"timestamp"} and any(row[name] is None for row in rows):
+            yield f"column {name} has rows without a value"
 
 
 def wrong_variable(session, variable, uids, given):
@@ -109,13 +125,12 @@ def main():
     files = sorted((GRAFANA / "dashboards").rglob("*.json"))
     for path in files:
         dashboard = json.loads(path.read_text())
-        for panel in panels(dashboard):
-            for target in panel.get("targets", []):
-                if target.get("datasource", {}).get("type") == "prometheus":
-                    continue
-                where = f"{path.name}, panel '{panel['title']}', {target.get('refId')}"
-                problems += [f"{where}: {one}" for one in wrong_target(session, target, uids, given)]
-                run_count += 1
+        for name, kind, target in targets(dashboard):
+            if target.get("datasource", {}).get("type") == "prometheus":
+                continue
+            where = f"{path.name}, {kind} '{name}', {target.get('refId')}"
+            problems += [f"{where}: {one}" for one in wrong_target(session, kind, target, uids, given)]
+            run_count += 1
         for variable in dashboard.get("templating", {}).get("list", []):
             if variable["type"] == "query":
                 where = f"{path.name}, variable {variable['name']}"

@@ -185,6 +185,8 @@ def frames(trades, symbol, chance, beside):
         place += size
         kind = chance.random()
         if kind < 0.01 and len(elements) >= 2:
+            if kind < 0.002:
+                elements = [dict(one) for one in elements[:2] for _ in range(3)]  # equal prints among them
             elements += second_encoding(elements)
         elif kind < 0.012:
             elements.insert(chance.randrange(len(elements) + 1), elements[0] | chance.choice(UNBELIEVABLE))

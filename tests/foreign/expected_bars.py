@@ -53,18 +53,20 @@ def telling(one):
 
 
 def without_second_encodings(elements):
-    """A group of two or more in a row that stands in the frame before, differently spelled, is there once."""
+    """A group of two or more in a row that stands in the frame before, differently spelled, is there once; where such
+    groups overlap, the longer one is meant."""
     if len({(one["s"], one["t"], one["p"], one["v"]) for one in elements}) == len(elements):
         return elements
-    kept, place = list(elements[:2]), 2
+    places = range(len(elements))
+    lengths = [max((repeat_length(elements, earlier, place) for earlier in range(place)), default=0) for place in places]
+    kept, place = [], 0
     while place < len(elements):
-        length = max(
-            (repeat_length(elements, earlier, place) for earlier in range(place - 1)),
-            default=0,
-        )
-        if not length:
+        length = lengths[place]
+        if length and max(lengths[place : place + length]) == length:
+            place += length
+        else:
             kept.append(elements[place])
-        place += max(length, 1)
+            place += 1
     return kept
 
 

@@ -156,6 +156,26 @@ fn what_only_looks_like_a_second_encoding_stays() {
 }
 
 #[test]
+fn equal_prints_within_a_second_encoding_all_stay() {
+    let print = |codes: &[&str]| trade(1, 9.0, 100.0, codes);
+    let (first, second) = (vec![print(&[]); 3], vec![print(&["1"]); 3]);
+    let out = run(&mut intake(true), &[("a", [first.clone(), second].concat())]);
+    assert_eq!((out.counts.trades, out.counts.second_encodings), (3, 3));
+    let out = run(&mut intake(true), &[("b", [first.clone(), first].concat())]);
+    assert_eq!((out.counts.trades, out.counts.second_encodings), (6, 0));
+}
+
+/// Pairs of elements may be looked at, not triples: that would take minutes here.
+#[test]
+fn a_frame_of_thousands_of_equal_trades_is_taken_apart() {
+    let plain = vec![trade(1, 9.0, 7.0, &["12"]); 1_000];
+    let again = vec![trade(1, 9.0, 7.0, &["1", "12"]); 1_000];
+    assert_eq!(run(&mut intake(true), &[("a", plain.clone())]).counts.trades, 1_000);
+    let out = run(&mut intake(true), &[("b", [plain, again].concat())]);
+    assert_eq!((out.counts.trades, out.counts.second_encodings), (1_000, 1_000));
+}
+
+#[test]
 fn null_and_no_codes_are_one_encoding() {
     let without = |time_ms| match trade(time_ms, 1.0, 1.0, &[]) {
         Element::Trade(trade) => Element::Trade(FeedTrade { conditions: None, ..trade }),

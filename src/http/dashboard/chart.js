@@ -143,7 +143,7 @@ export class BarChart {
       if (bar.open != null) candles += 1;
       if (bar.verdict === 'partial') partial += 1;
     }
-    return { candles, volumeOnly: this.#bars.size - candles, partial, gaps: this.#layer.gapCount };
+    return { candles, volumeOnly: this.#bars.size - candles, partial, ...this.#layer.tally() };
   }
 
   #sorted() {

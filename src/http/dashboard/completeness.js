@@ -58,8 +58,9 @@ export class CompletenessLayer {
     this.#redraw();
   }
 
-  get gapCount() {
-    return this.#gaps.length;
+  /** How many gaps, and how many of them last. */
+  tally() {
+    return { gaps: this.#gaps.length, lasting: this.#gaps.filter((gap) => gap.gap_end == null).length };
   }
 
   #middle(bar) {
