@@ -253,9 +253,11 @@ mod tests {
 
     #[test]
     fn what_carries_the_promise_cannot_be_overridden_and_values_stay_secret() {
-        let refused = Settings::new(&config_with(&["isolation.level=hunter2", "hunter3"]));
+        let properties = ["isolation.level=hunter2", "hunter3", "sasl.password=hunter4"];
+        let refused = Settings::new(&config_with(&properties));
         let text = refused.expect_err("refused").to_string();
         assert!(text.contains("'isolation.level'") && text.contains("without '='"), "{text}");
+        assert!(text.contains("'sasl.password' is set by kafka.sasl_password"), "{text}");
         assert!(!text.contains("hunter"), "{text}");
     }
 }
