@@ -6,10 +6,15 @@
 //!
 //! ```text
 //! intervals 5m 1h
-//! connect 1 | disconnect 1 | heartbeat 1 TIME | subscribe 1 SYMBOL…
-//! trade SYMBOL TIME PRICE VOLUME [code,code…] [connection=1] [seq=N]
+//! show [completeness] [gaps] [history]
+//! EVENT CONNECTION [FEED-TIME] [SYMBOL…] [at=TIME] [confirmed=TIME] [feed=NAME] [lost=N]
+//! trade SYMBOL TIME PRICE VOLUME [code,code…] [connection=1] [seq=N] [received=TIME]
 //! sample
 //! ```
+//!
+//! EVENT is `connect`, `subscribe`, `heartbeat`, `disconnect`, `silence`, `release`, `overflow` or
+//! `decode_loss`. `at` and `received` are the producer's clock; without `at` it shows the feed
+//! time. A heartbeat confirms its feed time unless it says otherwise.
 //!
 //! The worked examples of `docs/` are blocks of the same form, fenced as `golden`. There a line
 //! that ends with a backslash goes on with the next one, and `…` stands for any words.
@@ -20,21 +25,30 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::DateTime;
+use ticksmith::codec::avro::Avro;
 use ticksmith::engine::{Engine, Input, Rules};
 use ticksmith::model::{
-    Bar, Disposition, Effects, ExclusionReason, FeedEvent, FeedEventKind, Interval, Origin,
-    PricePoint, StateRecord, Trade,
+    Bar, Disposition, Effects, ExclusionReason, FeedEvent, FeedEventKind, FeedGap, Interval,
+    Origin, PricePoint, Trade,
 };
 
 /// The engine under test with what surrounds it: a log of one partition and a changelog.
 struct Bench {
     rules: Arc<Rules>,
     engine: Engine,
-    changelog: BTreeMap<String, StateRecord>,
+    avro: Avro,
+    changelog: BTreeMap<Vec<u8>, Vec<u8>>,
     restart_every_line: bool,
     offset: i64,
     seqs: HashMap<i64, i64>,
+    /// What `show` asked for beside bars and refusals.
+    shown: Vec<String>,
     output: String,
+}
+
+/// What stands on a line of the form `NAME=VALUE`.
+fn option<'a>(words: &[&'a str], name: &str) -> Option<&'a str> {
+    words.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
 }
 
 fn time_ms(text: &str) -> i64 {
@@ -55,10 +69,12 @@ impl Bench {
         Self {
             engine: Engine::new(Arc::clone(&rules), 0, 1),
             rules,
+            avro: Avro::single_object(),
             changelog: BTreeMap::new(),
             restart_every_line,
             offset: 0,
             seqs: HashMap::new(),
+            shown: Vec::new(),
             output: String::new(),
         }
     }
@@ -68,6 +84,10 @@ impl Bench {
             let words: Vec<&str> = line.split_whitespace().collect();
             if words[0] == "intervals" {
                 self.set_intervals(&words[1..]);
+                continue;
+            }
+            if words[0] == "show" {
+                self.shown = words[1..].iter().map(|word| (*word).to_owned()).collect();
                 continue;
             }
             let mut effects = Effects::default();
@@ -102,28 +122,19 @@ impl Bench {
     }
 
     fn trade(&mut self, words: &[&str], effects: &mut Effects) -> Option<Disposition> {
-        let mut conditions = None;
-        let (mut connection, mut seq) = (1, None);
-        for word in &words[4..] {
-            if let Some(id) = word.strip_prefix("connection=") {
-                connection = id.parse().expect("a number");
-            } else if let Some(number) = word.strip_prefix("seq=") {
-                seq = Some(number.parse().expect("a number"));
-            } else {
-                conditions = Some(word.split(',').map(str::to_owned).collect());
-            }
-        }
-        let seq = self.next_seq(connection, seq);
-        let trade_time_ms = time_ms(words[1]);
+        let number = |name| option(words, name).map(|text| text.parse().expect("a number"));
+        let connection = number("connection").unwrap_or(1);
+        let seq = self.next_seq(connection, number("seq"));
+        let codes = words[4..].iter().find(|word| !word.contains('='));
         let trade = Trade {
             symbol: words[0].into(),
             price: words[2].parse().expect("a price"),
             volume: words[3].parse().expect("a volume"),
-            trade_time_ms,
-            conditions,
+            trade_time_ms: time_ms(words[1]),
+            conditions: codes.map(|codes| codes.split(',').map(str::to_owned).collect()),
             connection,
             seq,
-            received_at_us: time_ms("23:59:59") * 1_000,
+            received_at_us: time_ms(option(words, "received").unwrap_or("23:59:59")) * 1_000,
             feed: format!("test/{connection}"),
         };
         let input = Input::Trade { origin: self.origin(), key: Some(words[0].as_bytes()), trade };
@@ -135,22 +146,29 @@ impl Bench {
         let kind = match kind {
             "connect" => FeedEventKind::Connected,
             "disconnect" => FeedEventKind::Disconnected,
-            "heartbeat" => FeedEventKind::Heartbeat,
             "subscribe" => FeedEventKind::Subscribed,
-            other => panic!("no such line: {other}"),
+            "release" => FeedEventKind::Released,
+            other => FeedEventKind::parse(other).expect("a line of the documented kinds"),
         };
+        let plain = words[1..].iter().filter(|word| !word.contains('='));
+        let is_time = |word: &&&str| word.starts_with(|first: char| first.is_ascii_digit());
+        let (times, symbols): (Vec<&str>, Vec<&str>) = plain.partition(is_time);
+        let feed_time_ms = times.first().map(|text| time_ms(text));
+        let at_ms = option(words, "at").map(time_ms).or(feed_time_ms);
+        let confirmed_ms = option(words, "confirmed").map(time_ms);
         let is_heartbeat = kind == FeedEventKind::Heartbeat;
+        let feed = option(words, "feed").map_or(format!("test/{connection}"), str::to_owned);
         let event = FeedEvent {
             kind,
             connection,
             seq: self.next_seq(connection, None),
-            feed: format!("test/{connection}"),
-            at_us: time_ms("12:00:00") * 1_000,
-            feed_time_ms: is_heartbeat.then(|| time_ms(words[1])),
+            feed,
+            at_us: at_ms.unwrap_or_else(|| time_ms("12:00:00")) * 1_000,
+            feed_time_ms,
             confirmed_at_us: None,
-            confirmed_feed_time_ms: None,
-            symbols: words[1..].iter().map(|word| (*word).to_owned()).collect(),
-            lost_records: 0,
+            confirmed_feed_time_ms: confirmed_ms.or(feed_time_ms.filter(|_| is_heartbeat)),
+            symbols: symbols.into_iter().map(str::to_owned).collect(),
+            lost_records: option(words, "lost").map_or(0, |n| n.parse().expect("a number")),
             detail: String::new(),
         };
         let origin = self.origin();
@@ -168,33 +186,61 @@ impl Bench {
                 writeln!(self.output, "{line}").expect("a string takes all");
             }
         }
+        let shows = |what: &str| self.shown.iter().any(|word| word == what);
+        let mut lines: Vec<String> = Vec::new();
         for bar in &effects.bars {
-            writeln!(self.output, "{}", show(bar)).expect("a string takes all");
+            let completeness = if shows("completeness") { completeness(bar) } else { "".into() };
+            lines.push(show(bar) + &completeness);
+        }
+        if shows("history") {
+            lines.extend(effects.revisions.iter().map(|revision| {
+                format!("  {} {}{}", revision.why.as_str(), name(&revision.bar), {
+                    completeness(&revision.bar)
+                })
+            }));
+        }
+        if shows("gaps") {
+            lines.extend(effects.gaps.iter().map(gap));
+        }
+        for line in lines {
+            writeln!(self.output, "{line}").expect("a string takes all");
         }
     }
 
-    /// Through the changelog and back.
+    /// Through the bytes of the changelog and back.
     fn restart(&mut self) {
         let mut records = Vec::new();
         self.engine.collect_state(&mut records).expect("conservation holds");
         for record in records {
-            match &record {
-                StateRecord::Meta(_) => self.changelog.insert("meta".into(), record),
-                StateRecord::Feed(feed) => {
-                    self.changelog.insert(format!("feed/{}", feed.symbol), record)
-                }
-                StateRecord::Window(w) => {
-                    let key = format!("{}/{}/{}", w.interval, w.start_ms, w.symbol);
-                    self.changelog.insert(key, record)
-                }
-                StateRecord::Evicted { symbol, interval, start_ms } => {
-                    self.changelog.remove(&format!("{interval}/{start_ms}/{symbol}"))
-                }
+            match self.avro.encode_state(&record).expect("encodes") {
+                (key, Some(value)) => self.changelog.insert(key, value),
+                (key, None) => self.changelog.remove(&key),
             };
         }
-        let records = self.changelog.values().cloned();
+        let decode = |(key, value): (&Vec<u8>, &Vec<u8>)| {
+            self.avro.decode_state(key, value).expect("what was encoded decodes")
+        };
+        let records = self.changelog.iter().map(decode);
         self.engine = Engine::restore(Arc::clone(&self.rules), 0, 1, records).expect("restores");
     }
+}
+
+fn name(bar: &Bar) -> String {
+    let (start, state) = (clock(bar.window.start_ms), bar.state.as_str());
+    format!("{} {} {start} {state} r{}", bar.symbol, bar.interval, bar.revision)
+}
+
+fn completeness(bar: &Bar) -> String {
+    let coverage = bar.coverage.map_or("-".to_owned(), |share| format!("{share:.6}"));
+    format!(" coverage {coverage} gap {} {}", bar.gap_ms, bar.verdict.as_str())
+}
+
+fn gap(gap: &FeedGap) -> String {
+    let to = gap.to_ms.map_or("...".to_owned(), clock);
+    let next = gap.next_connection.map_or(String::new(), |next| format!(" then {next}"));
+    let lost = if gap.lost_records > 0 { format!(" lost {}", gap.lost_records) } else { "".into() };
+    let (symbol, connection, from) = (&gap.symbol, gap.connection, clock(gap.from_ms));
+    format!("  gap {symbol} {connection} {from} to {to} {}{next}{lost}", gap.cause.as_str())
 }
 
 fn show(bar: &Bar) -> String {
@@ -204,12 +250,8 @@ fn show(bar: &Bar) -> String {
         })
     };
     let mut line = format!(
-        "{} {} {} {} r{} O {} H {} L {} C {} volume {} count {}",
-        bar.symbol,
-        bar.interval,
-        clock(bar.window.start_ms),
-        bar.state.as_str(),
-        bar.revision,
+        "{} O {} H {} L {} C {} volume {} count {}",
+        name(bar),
         price(bar.open),
         price(bar.high),
         price(bar.low),
@@ -233,20 +275,22 @@ fn show(bar: &Bar) -> String {
 #[test]
 fn every_golden_case_prints_what_it_expects_with_and_without_restarts() {
     let mut cases = 0;
+    let mut wrong = String::new();
     for path in files_in("tests/golden") {
         let text = std::fs::read_to_string(&path).expect("readable");
         let (script, expected) = text.split_once("\nexpect\n").expect("has an expectation");
-        let shown = path.display();
-        for restart in [false, true] {
-            let found = Bench::new(restart).run(script);
-            assert!(
-                found == expected,
-                "{shown}, restarts: {restart}\n--- expected\n{expected}--- found\n{found}"
-            );
+        for restarts in [false, true] {
+            let found = Bench::new(restarts).run(script);
+            if found != expected {
+                let shown = path.display();
+                let what = format!("{shown}, restarts: {restarts}\n--- expected\n{expected}");
+                write!(wrong, "{what}--- found\n{found}").expect("a string takes all");
+            }
         }
         cases += 1;
     }
-    assert!(cases >= 6, "only {cases} golden cases were found");
+    assert!(wrong.is_empty(), "{wrong}");
+    assert!(cases >= 19, "only {cases} golden cases were found");
 }
 
 fn files_in(directory: &str) -> Vec<PathBuf> {

@@ -1,11 +1,15 @@
 //! Bronze to silver: is this a trade that we can believe? Named reasons, judged in a fixed order.
 
-use crate::model::{Amount, RejectReason, Trade};
+use crate::model::{Amount, FeedEvent, RejectReason, Trade};
 
 use super::rules::Rules;
 
 /// End of the year 9999, ms since the epoch: beyond it lies no trade, and arithmetic stays safe.
 const LATEST_MS: i64 = 253_402_300_799_999;
+
+/// Feed time may run ahead of this partition's newest trade, and of the producer's clock where a
+/// recording is played fast, but not by more than this from one heartbeat to the next, ms.
+const EVENT_BOUND_MS: i64 = 86_400_000;
 
 /// Price and volume of a believable trade, exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +28,8 @@ pub fn judge(
     if trade.trade_time_ms < rules.earliest_ms {
         return Err(RejectReason::TimeTooEarly);
     }
-    if trade.trade_time_ms > latest_ms(trade, feed_time_ms, rules) {
+    let latest_ms = latest_ms(trade.received_at_us, feed_time_ms, rules.future_bound_ms);
+    if trade.trade_time_ms > latest_ms {
         return Err(RejectReason::TimeInFuture);
     }
     Ok(clean)
@@ -50,15 +55,28 @@ fn judge_volume(volume: f64) -> Result<Amount, RejectReason> {
     Amount::from_f64(volume).ok_or(RejectReason::VolumeOutOfRange)
 }
 
+/// An event with the times that nobody can believe taken out: one forged or broken event must not
+/// carry the watermark into another century. `feed_time_ms` as for `judge`.
+pub fn believable(event: &FeedEvent, feed_time_ms: Option<i64>, rules: &Rules) -> FeedEvent {
+    let at_us = event.at_us.clamp(0, LATEST_MS * 1_000);
+    let latest_ms = latest_ms(at_us, feed_time_ms, EVENT_BOUND_MS);
+    let is_believable = |time_ms: &i64| (rules.earliest_ms..=latest_ms).contains(time_ms);
+    FeedEvent {
+        at_us,
+        feed_time_ms: event.feed_time_ms.filter(is_believable),
+        confirmed_feed_time_ms: event.confirmed_feed_time_ms.filter(is_believable),
+        ..event.clone()
+    }
+}
+
 /// A replay of another year is as good as a live feed, so it is the later of arrival and feed time
-/// that bounds a trade. Without an arrival (offline) there is no bound but the calendar's.
-fn latest_ms(trade: &Trade, feed_time_ms: Option<i64>, rules: &Rules) -> i64 {
-    if trade.received_at_us == 0 {
+/// that bounds a time. Without an arrival (offline) there is no bound but the calendar's.
+fn latest_ms(at_us: i64, feed_time_ms: Option<i64>, bound_ms: i64) -> i64 {
+    if at_us == 0 {
         return LATEST_MS;
     }
-    let arrival_ms = trade.received_at_us.div_euclid(1_000);
-    let known_ms = arrival_ms.max(feed_time_ms.unwrap_or(i64::MIN));
-    known_ms.saturating_add(rules.future_bound_ms).min(LATEST_MS)
+    let known_ms = at_us.div_euclid(1_000).max(feed_time_ms.unwrap_or(i64::MIN));
+    known_ms.saturating_add(bound_ms).min(LATEST_MS)
 }
 
 #[cfg(test)]

@@ -24,8 +24,6 @@ pub enum Mark {
 pub struct Observed {
     /// The new watermark, if it advanced.
     pub watermark_ms: Option<i64>,
-    /// The connections that ended with it.
-    pub ended: Vec<i64>,
     /// The connection has a feed time from now on.
     pub is_dated: bool,
 }
@@ -109,50 +107,73 @@ impl Connections {
     pub fn observe(&mut self, event: &FeedEvent) -> Observed {
         let mut observed = Observed::default();
         if event.kind == FeedEventKind::Connected {
-            observed.ended = self.supersede(event);
+            self.supersede(event);
         }
         let watermark_ms = self.watermark_ms.unwrap_or(i64::MIN);
+        let is_superseded = self.is_superseded(event);
         let Some(state) = self.known.get_mut(self.recent) else { return observed };
+        if ending(event.kind).is_some() {
+            // Nothing more will come of it.
+            self.awaited.retain(|(connection, _)| *connection != event.connection);
+        }
         confirm(state, event.confirmed_feed_time_ms);
-        if let (None, Some(feed_time_ms)) = (state.feed_offset_ms, event.feed_time_ms) {
+        if let (None, Some(feed_time_ms)) = (state.ended_by, event.feed_time_ms) {
+            observed.is_dated = state.feed_offset_ms.is_none();
             state.feed_offset_ms = Some(feed_time_ms - event.at_us.div_euclid(1_000));
-            observed.is_dated = true;
         }
         match ending(event.kind) {
-            Some(cause) if state.ended_by.is_none() => {
-                end(state, watermark_ms, cause);
-                observed.ended.push(state.connection);
+            Some(cause) if state.ended_by.is_none() => end(state, watermark_ms, cause),
+            None if state.ended_by.is_none() && !state.live => {
+                // A log that begins after the `connected` event still proves liveness by the rest.
+                state.live = !is_superseded;
+                if is_superseded {
+                    end(state, watermark_ms, GapCause::ProducerLost);
+                }
             }
-            // A log that begins after the `connected` event still proves liveness by the rest.
-            None if state.ended_at_watermark_ms.is_none() => state.live = true,
             _ => {}
         }
         if event.kind == FeedEventKind::Heartbeat && event.feed_time_ms > state.feed_time_ms {
             state.feed_time_ms = event.feed_time_ms;
         }
-        // Nothing more will come of these.
-        self.awaited.retain(|(connection, _)| !observed.ended.contains(connection));
         observed.watermark_ms = self.advance();
         observed
     }
 
     /// A key has one connection: a newer one of the same feed ends the older ones, which is how the
     /// log learns of a producer that was killed.
-    fn supersede(&mut self, event: &FeedEvent) -> Vec<i64> {
+    fn supersede(&mut self, event: &FeedEvent) {
         let watermark_ms = self.watermark_ms.unwrap_or(i64::MIN);
-        let mut ended = Vec::new();
         for state in &mut self.known {
             if state.live && state.feed == event.feed && state.connection < event.connection {
                 end(state, watermark_ms, GapCause::ProducerLost);
-                ended.push(state.connection);
             }
         }
-        ended
+    }
+
+    /// What a producer had queued before another one took its key arrives late: its connection
+    /// never lives here, or it would hold the watermark for good.
+    fn is_superseded(&self, event: &FeedEvent) -> bool {
+        let is_newer = |state: &ConnectionState| state.connection > event.connection;
+        self.known.iter().any(|state| state.live && state.feed == event.feed && is_newer(state))
     }
 
     /// What is known of a connection, while its mark is kept.
     pub fn find(&self, connection: i64) -> Option<&ConnectionState> {
-        self.known.iter().find(|state| state.connection == connection)
+        // The newest ones, which nearly everybody asks for, are last.
+        self.known.iter().rev().find(|state| state.connection == connection)
+    }
+
+    /// How feed time related to the producer's clock on the connection before of the same feed, ms.
+    pub fn offset_before(&self, connection: i64) -> Option<i64> {
+        let feed = &self.find(connection)?.feed;
+        let earlier = self.known.iter().filter(|state| state.connection < connection);
+        let dated = earlier.filter(|state| state.feed == *feed && state.feed_offset_ms.is_some());
+        dated.max_by_key(|state| state.connection)?.feed_offset_ms
+    }
+
+    /// Connected, and not known to have ended.
+    pub fn is_live(&self, connection: i64) -> bool {
+        self.find(connection).is_some_and(|state| state.live)
     }
 
     /// A closed window that ends at `end_ms` waits until `connection` is confirmed so far.

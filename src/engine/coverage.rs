@@ -10,9 +10,10 @@ use crate::model::{Completeness, ConnectionState, Loss, OwnedSpan, Window};
 /// Losses kept of one symbol; beyond that the two nearest ones are taken as one.
 const LOSSES_LIMIT: usize = 256;
 
-/// `[from_ms, to_ms)`.
+/// `[from_ms, to_ms)` of one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stretch {
+    connection: i64,
     from_ms: i64,
     to_ms: i64,
 }
@@ -23,29 +24,53 @@ impl Stretch {
     }
 }
 
-/// The times in which a symbol's feed was up, as far as is known.
+/// A time between stretches: nobody delivered the symbol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// The connection before it.
+    pub connection: i64,
+    pub from_ms: i64,
+    /// Where it ends, and the connection that took up again; `None` while it lasts.
+    pub next: Option<(i64, i64)>,
+}
+
+/// The times in which a symbol's feed was up, as far as is known. Stretches are in order and apart.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Timeline {
     ups: Vec<Stretch>,
-    /// The newest owner is live: what follows the last stretch is not settled.
-    is_open: bool,
+    /// A live connection was not heard of yet: settled by a later sign of it, or by its end.
+    opens: Vec<Stretch>,
 }
 
 impl Timeline {
     /// `find` knows every connection whose mark is still kept.
     pub fn of<'a>(spans: &[OwnedSpan], find: impl Fn(i64) -> Option<&'a ConnectionState>) -> Self {
-        let mut ups: Vec<Stretch> = Vec::with_capacity(spans.len());
+        let mut line = Self { ups: Vec::with_capacity(spans.len()), opens: Vec::new() };
         for (index, span) in spans.iter().enumerate() {
-            let Some(from_ms) = span.up_from_ms else { continue };
-            let before_ms = ups.last().map_or(i64::MIN, |up| up.to_ms);
-            let from_ms = from_ms.max(before_ms);
-            let confirmed_ms = find(span.connection).and_then(|state| state.confirmed_ms);
-            let next_ms = spans[index + 1..].iter().find_map(|next| next.up_from_ms);
-            let to_ms = confirmed_ms.unwrap_or(from_ms).min(next_ms.unwrap_or(i64::MAX));
-            ups.push(Stretch { from_ms, to_ms: to_ms.max(from_ms) });
+            let connection = span.connection;
+            let state = find(connection);
+            let next_ms = spans[index + 1..].iter().filter_map(|next| next.up_from_ms).min();
+            let next_ms = next_ms.unwrap_or(i64::MAX);
+            let before_ms = line.confirmed_to_ms().unwrap_or(i64::MIN);
+            let mut from_ms = span.up_from_ms.map_or(before_ms, |from_ms| from_ms.max(before_ms));
+            let confirmed_ms = state.and_then(|state| state.confirmed_ms);
+            if let Some(confirmed_ms) = confirmed_ms.filter(|_| span.up_from_ms.is_some()) {
+                let to_ms = confirmed_ms.min(next_ms).max(from_ms);
+                line.ups.push(Stretch { connection, from_ms, to_ms });
+                from_ms = to_ms;
+            }
+            if state.is_some_and(|state| state.live) {
+                line.open(connection, from_ms, next_ms);
+            }
         }
-        let newest = spans.last().and_then(|span| find(span.connection));
-        Self { ups, is_open: newest.is_some_and(|state| state.live) }
+        line
+    }
+
+    fn open(&mut self, connection: i64, from_ms: i64, to_ms: i64) {
+        let from_ms = self.opens.last().map_or(from_ms, |before| before.to_ms.max(from_ms));
+        if from_ms < to_ms {
+            self.opens.push(Stretch { connection, from_ms, to_ms });
+        }
     }
 
     /// Where the last stretch ends: the last confirmed instant.
@@ -53,13 +78,37 @@ impl Timeline {
         self.ups.last().map(|up| up.to_ms)
     }
 
+    /// The times since the first stretch that are neither up nor open.
+    pub fn gaps(&self) -> Vec<Gap> {
+        let known = self.ups.iter().chain(&self.opens);
+        let counts = |one: &&Stretch| one.from_ms < one.to_ms || self.ups.first() == Some(*one);
+        let mut stretches: Vec<&Stretch> = known.filter(counts).collect();
+        stretches.sort_by_key(|one| one.from_ms);
+        let mut gaps = Vec::new();
+        let pairs = stretches.iter().zip(stretches.iter().skip(1));
+        for (before, after) in pairs.filter(|(before, after)| before.to_ms < after.from_ms) {
+            let next = Some((after.from_ms, after.connection));
+            gaps.push(Gap { connection: before.connection, from_ms: before.to_ms, next });
+        }
+        if let Some(last) = stretches.last().filter(|last| last.to_ms < i64::MAX) {
+            gaps.push(Gap { connection: last.connection, from_ms: last.to_ms, next: None });
+        }
+        gaps
+    }
+
+    /// What is still to be heard of within the window, and by when.
+    pub fn awaited(&self, window: Window) -> impl Iterator<Item = (i64, i64)> {
+        let overlaps =
+            move |open: &&Stretch| open.from_ms < window.end_ms && open.to_ms > window.start_ms;
+        let opens = self.opens.iter().filter(overlaps);
+        opens.map(move |open| (open.connection, open.to_ms.min(window.end_ms)))
+    }
+
     /// What the window gets out of it.
     pub fn assess(&self, window: Window, losses: &[Loss]) -> Completeness {
         let Window { start_ms, end_ms } = window;
-        let (Some(first), Some(last)) = (self.ups.first(), self.ups.last()) else {
-            return Completeness::default();
-        };
-        if end_ms <= first.from_ms {
+        let is_within = self.ups.first().is_some_and(|first| end_ms > first.from_ms);
+        if !is_within {
             // Before anybody asked for the symbol, nobody can say.
             return Completeness::default();
         }
@@ -69,8 +118,8 @@ impl Timeline {
             .flat_map(|loss| self.ups.iter().map(move |up| (loss, up)))
             .map(|(loss, up)| up.overlap_ms(loss.from_ms.max(start_ms), loss.to_ms.min(end_ms)))
             .sum();
-        let unconfirmed_ms =
-            if self.is_open { (end_ms - last.to_ms.max(start_ms)).max(0) } else { 0 };
+        let unconfirmed_ms: i64 =
+            self.opens.iter().map(|open| open.overlap_ms(start_ms, end_ms)).sum();
         Completeness {
             up_ms: Some(up_ms - lost_ms),
             gap_ms: end_ms - start_ms - up_ms - unconfirmed_ms + lost_ms,
@@ -90,17 +139,19 @@ fn hits(loss: &Loss, window: Window) -> bool {
 pub fn add_loss(losses: &mut Vec<Loss>, loss: Loss, grain_ms: i64) -> bool {
     let is_instant = loss.from_ms == loss.to_ms;
     let grain = |time_ms: i64| time_ms.div_euclid(grain_ms);
-    if is_instant && losses.iter().any(|known| grain(known.from_ms) == grain(loss.from_ms)) {
+    let tells_same = |known: &Loss| {
+        known.from_ms == known.to_ms && grain(known.from_ms) == grain(loss.from_ms)
+            || known.from_ms <= loss.from_ms && known.to_ms > loss.from_ms
+    };
+    if is_instant && losses.iter().any(tells_same) {
         return false;
     }
     losses.push(loss);
-    losses.sort_by_key(|one| one.from_ms);
+    losses.sort_by_key(|one| (one.from_ms, one.to_ms));
     let mut merged: Vec<Loss> = Vec::with_capacity(losses.len());
     for one in losses.drain(..) {
         match merged.last_mut() {
-            Some(last) if one.from_ms <= last.to_ms && one.from_ms < one.to_ms => {
-                last.to_ms = last.to_ms.max(one.to_ms);
-            }
+            Some(last) if is_one(last, &one) => last.to_ms = last.to_ms.max(one.to_ms),
             _ => merged.push(one),
         }
     }
@@ -111,6 +162,16 @@ pub fn add_loss(losses: &mut Vec<Loss>, loss: Loss, grain_ms: i64) -> bool {
     true
 }
 
+/// Two losses in order of their starts touch; an instant at the end of a time stays apart, since it
+/// belongs to the window that starts there.
+fn is_one(earlier: &Loss, later: &Loss) -> bool {
+    let is_instant = |loss: &Loss| loss.from_ms == loss.to_ms;
+    if is_instant(later) && !is_instant(earlier) {
+        return later.from_ms < earlier.to_ms;
+    }
+    later.from_ms <= earlier.to_ms
+}
+
 /// Pessimistic: what lies between the two counts as lost too.
 fn merge_nearest(losses: &mut Vec<Loss>) {
     let distance = |index: &usize| losses[index + 1].from_ms - losses[*index].to_ms;
@@ -119,17 +180,40 @@ fn merge_nearest(losses: &mut Vec<Loss>) {
     losses[nearest].to_ms = losses[nearest].to_ms.max(taken.to_ms);
 }
 
-/// Forgets what no window that ends after `before_ms` can see; the newest owner stays.
-pub fn forget(spans: &mut Vec<OwnedSpan>, losses: &mut Vec<Loss>, before_ms: i64) -> bool {
-    // A span is needed as long as its successor starts within reach.
-    let gone = spans
-        .windows(2)
-        .take_while(|pair| pair[1].up_from_ms.is_some_and(|from_ms| from_ms <= before_ms))
-        .count();
+/// Forgets what no window that starts at `before_ms` or later can see; the newest owner stays.
+pub fn forget<'a>(
+    spans: &mut Vec<OwnedSpan>,
+    losses: &mut Vec<Loss>,
+    before_ms: i64,
+    find: impl Fn(i64) -> Option<&'a ConnectionState>,
+) {
+    // A span is needed as long as its successor starts within reach, or was not heard of yet: the
+    // gap between them is still to be told.
+    let is_past = |next: &OwnedSpan| {
+        next.up_from_ms.is_some_and(|from_ms| from_ms <= before_ms)
+            && is_up(next, find(next.connection))
+    };
+    let gone = spans.windows(2).take_while(|pair| is_past(&pair[1])).count();
     spans.drain(..gone);
-    let lost = losses.len();
     losses.retain(|loss| loss.to_ms >= before_ms);
-    gone > 0 || losses.len() != lost
+    // One that never was up matters only by what it took from the one before: a feed that connects
+    // in vain all night must not fill the memory.
+    let newest = spans.last().copied();
+    let mut before: Option<&ConnectionState> = None;
+    spans.retain(|span| {
+        let state = find(span.connection);
+        let before = std::mem::replace(&mut before, state);
+        let is_live = |state: Option<&ConnectionState>| state.is_some_and(|state| state.live);
+        let confirmed_ms = before.and_then(|before| before.confirmed_ms);
+        let took =
+            is_live(before) || span.up_from_ms.is_some_and(|from_ms| confirmed_ms > Some(from_ms));
+        Some(*span) == newest || is_live(state) || is_up(span, state) || took
+    });
+}
+
+/// The connection was heard of while it had the symbol.
+fn is_up(span: &OwnedSpan, state: Option<&ConnectionState>) -> bool {
+    span.up_from_ms.is_some() && state.is_some_and(|state| state.confirmed_ms.is_some())
 }
 
 #[cfg(test)]

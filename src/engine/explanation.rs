@@ -59,11 +59,12 @@ pub fn explain(rules: &Rules, question: &Question, evidence: Evidence) -> Explan
     let class = rules.classes.class_of(&question.symbol);
     let reading = Reading { conditions: &rules.conditions, class, policy: rules.policy_for(class) };
     let Evidence { bar, silver, diverted, gaps, events, revisions } = evidence;
-    let takes_late = bar.as_ref().is_some_and(|bar| bar.late_included > 0);
-    let (merged, late): (Vec<Judged>, Vec<Judged>) = silver
-        .into_iter()
-        .partition(|judged| takes_late || judged.disposition == Disposition::Merged);
-    let tally = Tally::of(merged, rules, reading);
+    let (merged, mut late): (Vec<Judged>, Vec<Judged>) =
+        silver.into_iter().partition(|judged| judged.disposition == Disposition::Merged);
+    let mut tally = Tally::of(merged, rules, reading);
+    if let Some(bar) = &bar {
+        late = tally.take_late(late, bar.late_included, rules, reading);
+    }
     let agreement = agreement(question, bar.as_ref(), &tally);
     let gaps: Vec<GapInside> = gaps.into_iter().map(|gap| inside(question.window, gap)).collect();
     let listed_ms: i64 = gaps.iter().map(|one| one.inside_ms).sum();

@@ -6,164 +6,279 @@ use crate::model::{
     RevisionWhy, StoredEvent,
 };
 
+use super::cleaning;
 use super::connections::Mark;
-use super::coverage::{self, Timeline};
+use super::coverage::{self, Gap, Timeline};
 use super::partition::Engine;
 use super::symbols::SymbolIndex;
 use super::windows::SlotKey;
 
+/// A first trade that is older than the connection before it says by no more than this is a late
+/// print; beyond that a clock was set, ms.
+const STALE_LIMIT_MS: i64 = 3_600_000;
+
 impl Engine {
-    pub(super) fn event(&mut self, origin: Origin, event: FeedEvent, effects: &mut Effects) {
+    pub(super) fn event(&mut self, origin: Origin, told: FeedEvent, effects: &mut Effects) {
         self.consume(origin);
         self.tally.control += 1;
-        if self.connections.pass(event.connection, event.seq, &event.feed) != Mark::New {
+        if self.connections.pass(told.connection, told.seq, &told.feed) != Mark::New {
             return;
         }
+        let event = cleaning::believable(&told, self.connections.feed_time_ms(), &self.rules);
+        effects.events.push(StoredEvent { origin, event: told });
+        let before = self.gaps_before(&event);
         let observed = self.connections.observe(&event);
-        for connection in observed.ended {
-            self.open_gaps(connection, &event, effects);
-        }
         if observed.is_dated {
-            self.date_spans(event.connection, effects);
+            self.date_spans(event.connection);
         }
         match event.kind {
-            FeedEventKind::Subscribed => self.take_over(&event, effects),
+            FeedEventKind::Subscribed => self.take_over(&event),
             FeedEventKind::Overflow => self.lose(&event, GapCause::Overflow, effects),
             FeedEventKind::DecodeLoss => self.lose(&event, GapCause::DecodeLoss, effects),
             _ => {}
         }
-        effects.events.push(StoredEvent { origin, event });
+        for (index, before) in before {
+            self.tell_gaps(index, &before, &event, effects);
+            self.reassess(index, effects);
+        }
         self.settle_confirmed(effects);
         if let Some(watermark_ms) = observed.watermark_ms {
             self.run_agenda(watermark_ms, effects);
         }
     }
 
-    /// The newest `subscribed` event that names a symbol owns it from then on.
-    fn take_over(&mut self, event: &FeedEvent, effects: &mut Effects) {
+    /// The symbols whose gaps the event may change, by name, each with its gaps so far.
+    fn gaps_before(&mut self, event: &FeedEvent) -> Vec<(SymbolIndex, Vec<Gap>)> {
+        let is_dated =
+            self.connections.find(event.connection).is_some_and(|one| one.feed_offset_ms.is_some());
+        let is_plain = matches!(
+            event.kind,
+            FeedEventKind::Heartbeat | FeedEventKind::Overflow | FeedEventKind::DecodeLoss
+        );
+        if is_plain && is_dated {
+            return Vec::new();
+        }
+        if event.kind == FeedEventKind::Subscribed {
+            for name in &event.symbols {
+                self.symbols.intern_at_home(name, &self.rules);
+            }
+        }
+        let is_touched = |connection| {
+            let state = self.connections.find(connection);
+            connection == event.connection || state.is_some_and(|one| one.feed == event.feed)
+        };
+        let touched = self.symbols.fed_by(is_touched, &event.symbols);
+        let mut gaps = Vec::with_capacity(touched.len());
+        for index in touched {
+            self.forget(index);
+            gaps.push((index, self.timeline(index).gaps()));
+        }
+        gaps
+    }
+
+    /// Rows for the gaps that the event began, ended or moved.
+    fn tell_gaps(
+        &self,
+        index: SymbolIndex,
+        before: &[Gap],
+        event: &FeedEvent,
+        effects: &mut Effects,
+    ) {
+        let now = self.timeline(index).gaps();
+        let name = |gap: &Gap| (gap.connection, gap.from_ms);
+        for gap in now.iter().filter(|gap| !before.contains(gap)) {
+            // A successor's event says nothing of why.
+            let is_own = gap.next.is_none() && event.connection == gap.connection;
+            let detail = if is_own { event.detail.clone() } else { String::new() };
+            effects.gaps.push(FeedGap { detail, ..self.gap_row(index, gap) });
+        }
+        // What turns out to be none has no length.
+        let gone = before.iter().filter(|gap| !now.iter().any(|one| name(one) == name(gap)));
+        effects.gaps.extend(
+            gone.map(|gap| FeedGap { to_ms: Some(gap.from_ms), ..self.gap_row(index, gap) }),
+        );
+    }
+
+    /// The newest `subscribed` event that names a symbol owns it from then on. An older connection
+    /// takes it back only from one that has ended, and one that has ended takes nothing.
+    fn take_over(&mut self, event: &FeedEvent) {
+        if !self.connections.is_live(event.connection) {
+            return;
+        }
+        let of_feed_ms = self.connections.offset_before(event.connection);
         for name in &event.symbols {
             let Some(index) = self.symbols.intern_at_home(name, &self.rules) else { continue };
             let owner = self.symbols.get(index).spans.last().map(|span| span.connection);
-            // A connection that names its symbols once more changes nothing.
-            if owner.is_some_and(|connection| connection >= event.connection) {
+            let keeps = |owner: i64| {
+                // A connection that names its symbols once more changes nothing.
+                owner == event.connection
+                    || owner > event.connection && self.connections.is_live(owner)
+            };
+            if owner.is_some_and(keeps) {
                 continue;
             }
-            let horizon_ms = self.horizon_ms();
             let symbol = self.symbols.get_mut(index);
             symbol.spans.push(OwnedSpan {
                 connection: event.connection,
                 since_us: event.at_us,
-                up_from_ms: event.feed_time_ms,
+                up_from_ms: None,
             });
-            coverage::forget(&mut symbol.spans, &mut symbol.losses, horizon_ms);
             self.save_feed_later(index);
-            if event.feed_time_ms.is_some() {
-                self.close_gap(index, effects);
+            let by_clock = || self.by_clock_before(index, event, of_feed_ms);
+            if let Some(from_ms) = event.feed_time_ms.or_else(by_clock) {
+                self.date_newest(index, from_ms, true);
             }
-            self.reassess(index, effects);
         }
+    }
+
+    /// The feed time of an event on a connection without one: by how the producer's clock related
+    /// to feed time on the connection before of the same feed, else on the owner before.
+    fn by_clock_before(
+        &self,
+        index: SymbolIndex,
+        event: &FeedEvent,
+        of_feed_ms: Option<i64>,
+    ) -> Option<i64> {
+        let spans = self.symbols.get(index).spans.iter().rev();
+        let mut before = spans.filter(|span| span.connection != event.connection);
+        let offset_of = |span: &OwnedSpan| self.connections.find(span.connection)?.feed_offset_ms;
+        let offset_ms = of_feed_ms.or_else(|| before.find_map(offset_of))?;
+        Some(event.at_us.div_euclid(1_000) + offset_ms)
     }
 
     /// The connection has a feed time now: so has everything that it subscribed before.
-    fn date_spans(&mut self, connection: i64, effects: &mut Effects) {
-        let offset_ms = self.connections.find(connection).and_then(|state| state.feed_offset_ms);
-        let Some(offset_ms) = offset_ms else { return };
-        for index in self.symbols.owned_by(connection) {
-            let Some(span) = self.symbols.get_mut(index).spans.last_mut() else { continue };
-            if span.up_from_ms.is_some() {
-                continue;
+    fn date_spans(&mut self, connection: i64) {
+        let own_ms = self.connections.find(connection).and_then(|state| state.feed_offset_ms);
+        let Some(own_ms) = own_ms else { return };
+        // The first trade may be an old one, reported late. It would date the subscription too
+        // early and hide the gap before it.
+        let is_better = |before_ms: &i64| (0..=STALE_LIMIT_MS).contains(&(before_ms - own_ms));
+        let before_ms = self.connections.offset_before(connection).filter(is_better);
+        let offset_ms = before_ms.unwrap_or(own_ms);
+        for index in self.symbols.fed_by(|fed| fed == connection, &[]) {
+            let spans = &mut self.symbols.get_mut(index).spans;
+            let newest = spans.len() - 1;
+            let own = |span: &OwnedSpan| span.connection == connection;
+            let first = spans.iter().position(own).expect("it fed the symbol");
+            let first_ms = spans[first].since_us.div_euclid(1_000) + offset_ms;
+            for span in &mut spans[first..] {
+                // It is the best clock for later owners too that have none of their own yet.
+                if own(span) || span.up_from_ms.is_none() {
+                    let from_ms = span.since_us.div_euclid(1_000) + offset_ms;
+                    span.up_from_ms = Some(from_ms.max(first_ms));
+                }
             }
-            span.up_from_ms = Some(span.since_us.div_euclid(1_000) + offset_ms);
+            if spans[newest].connection == connection {
+                let from_ms = spans[newest].since_us.div_euclid(1_000) + offset_ms;
+                self.date_newest(index, from_ms, false);
+            }
             self.save_feed_later(index);
-            self.close_gap(index, effects);
-            self.reassess(index, effects);
         }
     }
 
-    /// A connection ended: what it owned is not up from its last confirmed instant on.
-    fn open_gaps(&mut self, connection: i64, event: &FeedEvent, effects: &mut Effects) {
-        for index in self.symbols.owned_by(connection) {
-            let symbol = self.symbols.get(index);
-            // Without a feed time it never was up, and the gap before it lasts.
-            let was_up = symbol.spans.last().is_some_and(|span| span.up_from_ms.is_some());
-            if let (true, Some(from_ms)) = (was_up, self.timeline(index).confirmed_to_ms()) {
-                let gap = self.gap(index, connection, from_ms);
-                // A successor's event says nothing of why.
-                let is_own = event.connection == connection;
-                let detail = if is_own { event.detail.clone() } else { String::new() };
-                effects.gaps.push(FeedGap { detail, ..gap });
-            }
-            self.reassess(index, effects);
-        }
-    }
-
-    /// The newest owner is up from a known instant on, so the gap before it has an end.
-    fn close_gap(&self, index: SymbolIndex, effects: &mut Effects) {
-        let symbol = self.symbols.get(index);
-        let Some((newest, before)) = symbol.spans.split_last() else { return };
-        let Some(previous) = before.iter().rev().find(|span| span.up_from_ms.is_some()) else {
-            return;
-        };
+    /// The newest owner is up from `from_ms` on, and not before the last sign of one that is over.
+    /// `is_first` dates are bounded by one that lives as well: whatever the clocks say, the log has
+    /// told so much of it before the takeover.
+    fn date_newest(&mut self, index: SymbolIndex, from_ms: i64, is_first: bool) {
+        let spans = &self.symbols.get(index).spans;
+        let Some((_, before)) = spans.split_last() else { return };
+        let lives = before.last().is_some_and(|span| self.connections.is_live(span.connection));
         let earlier = Timeline::of(before, |connection| self.connections.find(connection));
-        let (Some(from_ms), Some(to_ms)) = (earlier.confirmed_to_ms(), newest.up_from_ms) else {
-            return;
-        };
-        let gap = self.gap(index, previous.connection, from_ms);
-        // A successor that was there before the old one fell silent: no gap, unless one was told.
-        if to_ms > from_ms || gap.cause != GapCause::Takeover {
-            let to_ms = Some(to_ms.max(from_ms));
-            effects.gaps.push(FeedGap { to_ms, next_connection: Some(newest.connection), ..gap });
+        let heard_ms = earlier.confirmed_to_ms().filter(|_| is_first || !lives);
+        if let Some(newest) = self.symbols.get_mut(index).spans.last_mut() {
+            newest.up_from_ms = Some(from_ms.max(heard_ms.unwrap_or(from_ms)));
         }
     }
 
     fn lose(&mut self, event: &FeedEvent, cause: GapCause, effects: &mut Effects) {
-        let Some(to_ms) = event.feed_time_ms else { return };
-        let from_ms = match cause {
-            GapCause::Overflow => event.confirmed_feed_time_ms.unwrap_or(to_ms).min(to_ms),
-            _ => to_ms,
-        };
-        let grain_ms = self.rules.intervals[0].length_ms();
-        for index in self.symbols.owned_by(event.connection) {
-            let symbol = self.symbols.get_mut(index);
-            if !event.symbols.is_empty() && !event.symbols.iter().any(|one| **one == *symbol.name) {
+        let is_hit =
+            |name: &str| event.symbols.is_empty() || event.symbols.iter().any(|one| one == name);
+        for index in self.symbols.fed_by(|fed| fed == event.connection, &[]) {
+            if !is_hit(&self.symbols.get(index).name) {
                 continue;
             }
-            if !coverage::add_loss(&mut symbol.losses, Loss { from_ms, to_ms }, grain_ms) {
+            let Some(to_ms) = event.feed_time_ms else {
+                self.vouch_later(index, event);
                 continue;
-            }
-            self.save_feed_later(index);
-            effects.gaps.push(FeedGap {
-                to_ms: Some(to_ms),
-                cause,
-                lost_records: event.lost_records,
-                detail: event.detail.clone(),
-                ..self.gap(index, event.connection, from_ms)
-            });
-            self.reassess(index, effects);
+            };
+            let from_ms = match cause {
+                GapCause::Overflow => event.confirmed_feed_time_ms.unwrap_or(to_ms).min(to_ms),
+                _ => to_ms,
+            };
+            self.add_loss(index, Loss { from_ms, to_ms }, cause, event, effects);
         }
     }
 
-    /// A gap that has just begun.
-    fn gap(&self, index: SymbolIndex, connection: i64, from_ms: i64) -> FeedGap {
-        let state = self.connections.find(connection);
+    /// A loss before the first trade has no feed time: the subscription counts from there on.
+    fn vouch_later(&mut self, index: SymbolIndex, event: &FeedEvent) {
+        let of_feed_ms = self.connections.offset_before(event.connection);
+        let from_ms = self.by_clock_before(index, event, of_feed_ms);
+        let Some(newest) = self.symbols.get_mut(index).spans.last_mut() else { return };
+        if newest.connection != event.connection || newest.since_us >= event.at_us {
+            return;
+        }
+        newest.since_us = event.at_us;
+        self.save_feed_later(index);
+        if let Some(from_ms) = from_ms {
+            self.date_newest(index, from_ms, true);
+        }
+    }
+
+    fn add_loss(
+        &mut self,
+        index: SymbolIndex,
+        loss: Loss,
+        cause: GapCause,
+        event: &FeedEvent,
+        effects: &mut Effects,
+    ) {
+        self.forget(index);
+        let grain_ms = self.rules.intervals[0].length_ms();
+        let symbol = self.symbols.get_mut(index);
+        // What another connection delivered from its takeover on was not lost.
+        let is_own = |span: &OwnedSpan| span.connection == event.connection;
+        let later = symbol.spans.iter().rev().take_while(|span| !is_own(span));
+        let next_ms = later.filter_map(|span| span.up_from_ms).min().unwrap_or(i64::MAX);
+        let loss = Loss { to_ms: loss.to_ms.min(next_ms), ..loss };
+        if loss.from_ms > loss.to_ms || !coverage::add_loss(&mut symbol.losses, loss, grain_ms) {
+            return;
+        }
+        self.save_feed_later(index);
+        let next = Some((loss.to_ms, event.connection));
+        let gap = Gap { connection: event.connection, from_ms: loss.from_ms, next };
+        effects.gaps.push(FeedGap {
+            next_connection: None,
+            cause,
+            lost_records: event.lost_records,
+            detail: event.detail.clone(),
+            ..self.gap_row(index, &gap)
+        });
+        self.reassess(index, effects);
+    }
+
+    fn gap_row(&self, index: SymbolIndex, gap: &Gap) -> FeedGap {
+        let state = self.connections.find(gap.connection);
         FeedGap {
             symbol: self.symbols.get(index).name.to_string(),
             feed: state.map(|state| state.feed.clone()).unwrap_or_default(),
-            connection,
-            from_ms,
-            to_ms: None,
-            next_connection: None,
+            connection: gap.connection,
+            from_ms: gap.from_ms,
+            to_ms: gap.next.map(|(to_ms, _)| to_ms),
+            next_connection: gap.next.map(|(_, connection)| connection),
             cause: state.and_then(|state| state.ended_by).unwrap_or(GapCause::Takeover),
             lost_records: 0,
             detail: String::new(),
         }
     }
 
-    /// No window that is kept starts before this, ms.
-    fn horizon_ms(&self) -> i64 {
-        let longest_ms = self.rules.intervals.last().map_or(0, |longest| longest.length_ms());
+    /// Drops what no window that is kept can see: none starts before the horizon.
+    fn forget(&mut self, index: SymbolIndex) {
         let watermark_ms = self.connections.watermark_ms().unwrap_or(i64::MIN);
-        watermark_ms.saturating_sub(self.rules.allowed_lateness_ms + longest_ms)
+        let reach_ms = self.rules.allowed_lateness_ms + self.rules.longest_ms();
+        let symbol = self.symbols.get_mut(index);
+        let horizon_ms = watermark_ms.saturating_sub(reach_ms);
+        let find = |connection| self.connections.find(connection);
+        coverage::forget(&mut symbol.spans, &mut symbol.losses, horizon_ms, find);
     }
 
     fn timeline(&self, index: SymbolIndex) -> Timeline {
@@ -182,11 +297,11 @@ impl Engine {
         }
     }
 
-    /// The window waits until its owner is confirmed to its end.
+    /// The window waits until those are heard of that may still confirm it.
     pub(super) fn await_confirmation(&mut self, index: SymbolIndex, key: SlotKey) {
-        let end_ms = self.rules.intervals[key.tier].window_of(key.start_ms).end_ms;
-        if let Some(owner) = self.symbols.get(index).spans.last() {
-            self.connections.await_confirmation(owner.connection, end_ms);
+        let window = self.rules.intervals[key.tier].window_of(key.start_ms);
+        for (connection, end_ms) in self.timeline(index).awaited(window) {
+            self.connections.await_confirmation(connection, end_ms);
         }
     }
 
@@ -207,7 +322,7 @@ impl Engine {
     /// Tells anew what was unconfirmed at the closing, once the connection used last confirms it.
     pub(super) fn settle_confirmed(&mut self, effects: &mut Effects) {
         let Some(connection) = self.connections.take_confirmed() else { return };
-        for index in self.symbols.owned_by(connection) {
+        for index in self.symbols.fed_by(|fed| fed == connection, &[]) {
             self.reassess(index, effects);
         }
     }

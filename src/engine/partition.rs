@@ -56,8 +56,11 @@ struct Judgement {
 impl Engine {
     /// A partition that has seen nothing. Its first record may have any offset.
     pub fn new(rules: Arc<Rules>, partition: i32, partition_count: u32) -> Self {
+        // A window's coverage rests on connections that ended within it.
+        let reach_ms = rules.longest_ms() + rules.allowed_lateness_ms;
+        let horizon_ms = rules.mark_horizon_ms.max(reach_ms);
         Self {
-            connections: Connections::new(rules.out_of_orderness_ms, rules.mark_horizon_ms),
+            connections: Connections::new(rules.out_of_orderness_ms, horizon_ms),
             sessions: SessionClock::new(rules.calendar.clone()),
             symbols: Symbols::new(partition, partition_count),
             rules,
@@ -79,6 +82,13 @@ impl Engine {
     /// Takes one input and appends what it causes. For a record that is no control record, returns
     /// how it ended.
     pub fn step(&mut self, input: Input<'_>, effects: &mut Effects) -> Option<Disposition> {
+        let disposition = self.take(input, effects);
+        // Conservation, in release builds too: whatever is consumed ends in exactly one way.
+        assert_eq!(self.tally.total(), self.consumed, "{:?} of {}", self.tally, self.consumed);
+        disposition
+    }
+
+    fn take(&mut self, input: Input<'_>, effects: &mut Effects) -> Option<Disposition> {
         match input {
             Input::Trade { origin, key, trade } => Some(self.trade(origin, key, trade, effects)),
             Input::Event { origin, event } => {

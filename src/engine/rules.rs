@@ -80,6 +80,13 @@ impl Rules {
     }
 }
 
+impl Rules {
+    /// Length of the longest interval, ms.
+    pub fn longest_ms(&self) -> i64 {
+        self.intervals.last().map_or(0, |longest| longest.length_ms())
+    }
+}
+
 /// Ascending, different, whole multiples of the first, and not more than `ROLL_UP_LIMIT` of it.
 pub fn check_intervals(intervals: &[Interval]) -> Result<()> {
     let Some(base) = intervals.first() else {

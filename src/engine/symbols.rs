@@ -96,14 +96,16 @@ impl Symbols {
         partition_for_key(name.as_bytes(), self.partition_count) == self.partition
     }
 
-    /// Those whose newest owner is `connection`, by name: an index depends on who was seen first.
-    pub fn owned_by(&self, connection: i64) -> Vec<SymbolIndex> {
-        let is_owned =
-            |symbol: &Symbol| symbol.spans.last().is_some_and(|one| one.connection == connection);
-        let mut owned: Vec<SymbolIndex> =
-            self.iter().filter(|(_, symbol)| is_owned(symbol)).map(|(index, _)| index).collect();
-        owned.sort_unstable_by(|a, b| self.get(*a).name.cmp(&self.get(*b).name));
-        owned
+    /// Those that a connection of the given kind owns or owned as far back as windows reach, and
+    /// the named ones. By name: an index depends on who was seen first.
+    pub fn fed_by(&self, is_fed_by: impl Fn(i64) -> bool, named: &[String]) -> Vec<SymbolIndex> {
+        let is_fed = |symbol: &Symbol| symbol.spans.iter().any(|one| is_fed_by(one.connection));
+        let fed = self.iter().filter(|(_, symbol)| is_fed(symbol)).map(|(index, _)| index);
+        let named = named.iter().filter_map(|name| self.by_name.get(name.as_str()).copied());
+        let mut found: Vec<SymbolIndex> = fed.chain(named).collect();
+        found.sort_unstable_by(|a, b| self.get(*a).name.cmp(&self.get(*b).name));
+        found.dedup();
+        found
     }
 }
 

@@ -70,7 +70,7 @@ pub struct ConnectionState {
     pub ended_at_watermark_ms: Option<i64>,
     /// Why it ended.
     pub ended_by: Option<GapCause>,
-    /// Feed time − the producer's clock when both were first known, ms: dates what came before.
+    /// Feed time − the producer's clock when both were last told, ms: dates what came before.
     pub feed_offset_ms: Option<i64>,
     /// Newest feed time at which it was known to be up: of its frames, pings and trades, ms.
     pub confirmed_ms: Option<i64>,

@@ -44,6 +44,29 @@ impl Tally {
         tally
     }
 
+    /// Adds the late trades that a rebuild put in: those that had come until then. Returns the
+    /// others.
+    pub fn take_late(
+        &mut self,
+        mut late: Vec<Judged>,
+        included: i64,
+        rules: &Rules,
+        reading: Reading,
+    ) -> Vec<Judged> {
+        late.sort_by_key(|judged| judged.origin);
+        let mut sessions = SessionClock::new(rules.calendar.clone());
+        let until = self.total.trade_count + included;
+        let mut others = Vec::new();
+        for judged in late {
+            if self.total.trade_count < until {
+                self.add(judged, rules, reading, &mut sessions);
+            } else {
+                others.push(judged);
+            }
+        }
+        others
+    }
+
     fn add(
         &mut self,
         judged: Judged,

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::engine::recompute::{Partition, Record, Recorded, recompute, with_late};
 use crate::engine::{Engine, Input};
 use crate::model::{Disposition, Effects, GapCause, Origin, Trade, Verdict};
 
@@ -282,19 +283,29 @@ proptest! {
             let price = f64::from(cents) / 100.0;
             trades.push(trade(seq, after_ms, price, f64::from(volume), &codes));
         }
+        let log: Vec<Record> = (0..)
+            .zip(&trades)
+            .map(|(offset, trade)| Record { offset, content: Recorded::Trade(trade.clone()) })
+            .collect();
+        let partition = Partition { index: 0, count: 1 };
+        let on_time = recompute(&rules(), partition, &log);
+        let rebuilt = with_late(&rules(), partition, &log, &on_time);
         let (rows, bars) = stored(trades);
-        for bar in bars {
+        for bar in bars.into_iter().chain(rebuilt.into_values()) {
             let window = bar.window;
             let inside = |one: &&Judged| {
                 (window.start_ms..window.end_ms).contains(&one.trade.trade_time_ms)
             };
             let silver: Vec<Judged> = rows.iter().filter(inside).cloned().collect();
+            // A rebuild puts all of them in; those that count for nothing may stay outside.
             let late = silver.iter().filter(|one| one.disposition == Disposition::Late).count();
+            let is_rebuilt = bar.late_included > 0;
             let question = Question { interval: bar.interval, window, ..question() };
             let evidence = Evidence { bar: Some(bar), silver, ..Evidence::default() };
             let it = explain(&rules(), &question, evidence);
             prop_assert_eq!(&it.agreement, &Agreement::Follows);
-            prop_assert_eq!(it.late.trades.len() + it.late.hidden, late);
+            let outside = it.late.trades.len() + it.late.hidden;
+            prop_assert_eq!(outside < late, is_rebuilt);
             prop_assert!(it.prices.iter().all(|setter| setter.trade.is_some()));
         }
     }

@@ -184,11 +184,12 @@ fn received(reader: &dyn StoreReader, at: Slice) -> Result<Vec<Slice>> {
         at_ms = until_ms;
     }
     let mut ranges = vec![Slice { from_ms: whole_hour(at.from_ms), to_ms: at.to_ms }];
-    // An hour more at the beginning: trades of it came before the first event that knew the time.
+    // An hour more on both sides: trades come before the first event that knows the time, and after
+    // the last one.
     ranges.extend(
         hours
             .into_iter()
-            .map(|hour| Slice { from_ms: (hour - 1) * HOUR_MS, to_ms: (hour + 1) * HOUR_MS }),
+            .map(|hour| Slice { from_ms: (hour - 1) * HOUR_MS, to_ms: (hour + 2) * HOUR_MS }),
     );
     Ok(joined(ranges))
 }

@@ -2,7 +2,8 @@
 //! that a first look at the page shows more than one candle.
 //!
 //! Hours at the live rate would be millions of trades, so the past is coarser: one trade stands for
-//! many, with its size raised to match. Its prices are where the live market goes on.
+//! many, with its size raised to match; an odd lot stays one. Its prices are where the live market
+//! goes on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,8 @@ const HEARTBEAT_EVERY_STEPS: i64 = 30;
 const DELAY_US: i64 = 100_000;
 /// Signals between the market and the desk.
 const QUEUE_SIGNALS: usize = 1_024;
+/// Code of a trade below the round lot.
+const ODD_LOT: u8 = 12;
 
 /// How much of the past, and how coarse.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -158,7 +161,10 @@ impl Player {
         let (mut prints, mut frames) = (Vec::new(), Vec::new());
         self.market.advance(until_ms, &mut prints);
         for print in &mut prints {
-            print.volume.units = print.volume.units.saturating_mul(self.past.trades_each);
+            let is_odd_lot = print.codes.is_some_and(|codes| codes.as_slice().contains(&ODD_LOT));
+            if !is_odd_lot {
+                print.volume.units = print.volume.units.saturating_mul(self.past.trades_each);
+            }
         }
         self.framer.frames(&prints, &mut frames);
         let mut is_heard = true;

@@ -5,6 +5,8 @@ use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::foreign::{self, output_of};
+use scylla::client::session_builder::SessionBuilder;
+
 use super::kafka::Observer;
 use super::process::{Ended, Process};
 use super::{eventually, server};
@@ -123,6 +125,23 @@ impl World {
         let symbols = summary["symbols"].as_array().expect("symbols").iter();
         let symbols: Vec<&str> = symbols.filter_map(|symbol| symbol.as_str()).collect();
         Frames { path, symbols: symbols.join(",") }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs a statement, `{}` standing for the keyspace; returns the first row of two texts.
+    pub fn cql(&self, statement: &str) -> Option<(String, String)> {
+        let text = statement.replace("{}", self.setting("CASSANDRA__KEYSPACE"));
+        let address = self.setting("CASSANDRA__CONTACT_POINTS");
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let session = SessionBuilder::new().known_node(address).build().await;
+            let answer = session.expect("Cassandra answers").query_unpaged(text, ()).await;
+            let rows = answer.expect("an answer").into_rows_result().ok()?;
+            rows.maybe_first_row().expect("two texts")
+        })
     }
 
     pub fn file(&self, name: &str) -> PathBuf {
