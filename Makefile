@@ -10,13 +10,12 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 TICKSMITH := $(TARGET_DIR)/release/ticksmith
 NEED := scripts/need.sh
 
-# tests/services_*.rs need real servers, of them tests/services_secure*.rs such that want TLS and logins; every other
-# file of tests/ needs none.
-SERVER_TESTS := $(basename $(notdir $(wildcard tests/services_*.rs))) \
-	$(patsubst tests/%/main.rs,%,$(wildcard tests/services_*/main.rs))
-SECURE_TESTS := $(filter services_secure%,$(SERVER_TESTS))
-OPEN_TESTS := $(filter-out $(SECURE_TESTS),$(SERVER_TESTS))
-SERVER_FREE_TESTS := $(filter-out services_%,$(basename $(notdir $(wildcard tests/*.rs))))
+# tests/services_* need real servers, of them tests/services_secure* such that want TLS and logins; every other
+# file of tests/, and every folder with a main.rs, needs none.
+TESTS := $(basename $(notdir $(wildcard tests/*.rs))) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))
+SECURE_TESTS := $(filter services_secure%,$(TESTS))
+OPEN_TESTS := $(filter-out $(SECURE_TESTS),$(filter services_%,$(TESTS)))
+SERVER_FREE_TESTS := $(filter-out services_%,$(TESTS))
 
 .PHONY: help demo docker-up docker-down topics cassandra-init install producer stream-job spark-job simulate dev \
 	test test-unit test-integration test-secure test-all format lint deny check infra-up infra-down infra-status bench release

@@ -13,8 +13,8 @@ use proptest::prelude::*;
 use ticksmith::codec::avro::Avro;
 use ticksmith::engine::{Engine, Input, Policy, Rules};
 use ticksmith::model::{
-    Bar, BarState, Disposition, Effects, FeedGap, GapCause, Interval, Origin, RevisionWhy, Verdict,
-    partition_for_key,
+    Bar, BarState, Disposition, Effects, FeedEvent, FeedEventKind, FeedGap, GapCause, Interval,
+    Origin, RevisionWhy, Trade, Verdict, partition_for_key,
 };
 
 use oracle::{Ending, Expected, Key, Knowledge, Second};
@@ -278,5 +278,70 @@ proptest! {
             prop_assert_eq!(&one.trades, &other.trades);
             prop_assert_eq!(&one.events, &other.events);
         }
+    }
+}
+
+/// Times as the log may hold them, whoever wrote them: near each other, and at the ends of the
+/// type.
+fn times() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        4 => world::START_MS..world::START_MS + 4_000_000,
+        1 => prop::sample::select(vec![i64::MIN, i64::MIN + 1, -1, 0, 1, i64::MAX - 1, i64::MAX]),
+        1 => any::<i64>(),
+    ]
+}
+
+fn absurd_events() -> impl Strategy<Value = Vec<Record>> {
+    let kinds = prop::sample::select(FeedEventKind::ALL.to_vec());
+    let maybe = || prop::option::of(times());
+    let at_us = prop_oneof![times().prop_map(|at_ms| at_ms.saturating_mul(1_000)), any::<i64>()];
+    let numbers = (prop_oneof![4 => 1i64..6, 1 => any::<i64>()], any::<i64>());
+    let event = (kinds, numbers, at_us, maybe(), maybe(), 0usize..3, any::<i64>());
+    let event =
+        event.prop_map(|(kind, (connection, seq), at_us, feed_time_ms, heard, feed, lost)| {
+            Record::Event(FeedEvent {
+                kind,
+                connection,
+                seq,
+                feed: format!("feed/{feed}"),
+                at_us,
+                feed_time_ms,
+                confirmed_at_us: Some(at_us),
+                confirmed_feed_time_ms: heard,
+                symbols: SYMBOLS.map(str::to_owned).to_vec(),
+                lost_records: lost,
+                detail: String::new(),
+            })
+        });
+    let trade = (0..SYMBOLS.len(), times(), 1i64..6, any::<i64>(), times(), any::<f64>());
+    let trade = trade.prop_map(|(symbol, trade_time_ms, connection, seq, at_ms, price)| {
+        Record::Trade(Trade {
+            symbol: SYMBOLS[symbol].into(),
+            price: if seq % 2 == 0 { 10.0 } else { price },
+            volume: 1.0,
+            trade_time_ms,
+            conditions: None,
+            connection,
+            seq,
+            received_at_us: at_ms.saturating_mul(1_000),
+            feed: "feed/0".into(),
+        })
+    });
+    prop::collection::vec(prop_oneof![event, trade], 1..120)
+}
+
+proptest! {
+    /// Whoever writes nonsense into the log: nothing panics, nothing is lost count of, and a
+    /// restart goes on alike.
+    #[test]
+    fn nothing_in_the_log_stops_the_engine(
+        log in absurd_events(),
+        restarts in prop::collection::btree_set(0usize..120, 0..6),
+    ) {
+        let straight = Bench::new(0, 1).run(&log, &BTreeSet::new(), &BTreeSet::new());
+        check_emission(&straight);
+        let restarted = Bench::new(0, 1).run(&log, &restarts, &BTreeSet::new());
+        prop_assert_eq!(promised(&straight).0, promised(&restarted).0);
+        prop_assert_eq!(&straight.gaps, &restarted.gaps);
     }
 }

@@ -182,6 +182,7 @@ fn start_with(token: &str) -> Running {
         next_connection: None,
         cause: GapCause::Silence,
         lost_records: 0,
+        told_at: 0,
         detail: "no word for 30 s".into(),
     };
     let gaps = vec![gap(290_000, Some(310_000)), gap(900_000, None)];

@@ -26,6 +26,9 @@ pub fn bucket_of(trade_time_ms: i64) -> i32 {
     clamp_to_i32(trade_time_ms.div_euclid(BUCKET_MS))
 }
 
+/// Offsets beyond this no longer order the rows of a gap: write timestamps stay near the gap.
+const GAP_ORDER_LIMIT: i64 = 100_000_000_000;
+
 /// The `bucket` column of feed events, gaps and revisions: days since the epoch.
 pub fn day_of(time_ms: i64) -> i32 {
     clamp_to_i32(time_ms.div_euclid(DAY_MS))
@@ -93,11 +96,12 @@ fn generation_timestamp_us(start_ms: i64, generation: i64) -> Option<i64> {
     start_ms.checked_mul(1_000)?.checked_add(order)
 }
 
-/// Write timestamp of a gap's row, µs: the gap that has ended wins over the one that lasts, in
-/// whatever order the two are written.
+/// Write timestamp of a gap's row, µs: what was told later in the log wins, in whatever order the
+/// rows are written.
 pub fn gap_write_timestamp_us(gap: &FeedGap) -> i64 {
-    let ended_us = i64::from(gap.to_ms.is_some());
-    gap.from_ms.saturating_mul(1_000).saturating_add(ended_us)
+    let ended = i64::from(gap.to_ms.is_some());
+    let order = gap.told_at.clamp(0, GAP_ORDER_LIMIT) * 2 + ended;
+    gap.from_ms.saturating_mul(1_000).saturating_add(order)
 }
 
 /// The highest generation of a window's bars whose write timestamps lie before `now_ms`.

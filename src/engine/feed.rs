@@ -285,6 +285,7 @@ impl Engine {
             cause: state.and_then(|state| state.ended_by).unwrap_or(GapCause::Takeover),
             lost_records: 0,
             detail: String::new(),
+            told_at: self.next_offset - 1,
         }
     }
 

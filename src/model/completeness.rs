@@ -110,6 +110,8 @@ pub struct FeedGap {
     pub lost_records: i64,
     /// A short reason for people.
     pub detail: String,
+    /// Offset of the record that told so: orders what is told of one gap. 0 when read from a table.
+    pub told_at: i64,
 }
 
 impl FeedGap {

@@ -315,6 +315,7 @@ mod tests {
             next_connection: None,
             cause,
             lost_records: 0,
+            told_at: 0,
             detail: String::new(),
         }
     }

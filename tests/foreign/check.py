@@ -19,7 +19,7 @@ from records import FEED_EVENT_HEADER, SCHEMA, Undecodable, home_of, read_topic,
 SHOWN = 25
 BAR_FIELDS = (
     "symbol interval window_start window_end open high low close open_trade high_trade low_trade close_trade "
-    "volume volume_exact trade_count excluded session state revision generation"
+    "volume volume_exact trade_count excluded session state revision generation coverage gap_ms verdict"
 ).split()
 TRADE_FIELDS = "symbol price volume trade_time conditions connection seq received_at".split()
 
@@ -126,6 +126,8 @@ class Check:
             more = late_fields(verdict) | {
                 "source_partition": verdict.entry.partition,
                 "source_offset": verdict.entry.offset,
+                "window_start": window_start(verdict),
+                "window_state": verdict.window_state,
             }
             yield from compare(where, more, more, value)
 
@@ -219,6 +221,8 @@ class Check:
             gold = {i: tables.rows(session, f"trades_gold_{i}", "volume_exact") for i in oracle.INTERVALS}
             for interval in oracle.INTERVALS:
                 yield from self.check_gold(interval, gold[interval])
+            yield from self.check_revisions(tables.rows(session, "bar_revisions", "volume_exact"))
+            yield from self.check_gaps(tables.rows(session, "feed_gaps", "lost_records"))
             if self.given.drained:
                 yield from self.check_conservation(gold, silver)
             yield from self.check_small_tables(session)
@@ -258,17 +262,53 @@ class Check:
         yield from compare_sets(table, expected, by_key, compare_row)
         yield from tables.wrong_lives(table, found, tables.bar_age, self.given.since)
 
+    def check_revisions(self, found):
+        """The history: what changed after its closing, whole, each with why."""
+        key = lambda row: (row["symbol"], row["interval"], row["ts"], row["generation"], row["revision"])  # noqa: E731
+        by_key, twice = keyed("bar_revisions", found, key)
+        yield from twice
+        windows = [window for one in self.judged.values() for window in one.windows.values()]
+        told = [(why, bar) for window in windows for why, bar in window.history]
+        self.counted.update("revision " + why for why, _ in told)
+        expected = {(*oracle.named(bar), bar["generation"], bar["revision"]): (why, bar) for why, bar in told}
+
+        def compare_one(where, pair, row):
+            why, bar = pair
+            yield from compare_bar(where, bar, tables.bar_of_row(row, bar["interval"]))
+            yield from compare(where, ["why"], {"why": why}, row)
+
+        yield from compare_sets("bar_revisions", expected, by_key, compare_one)
+
+    def check_gaps(self, found):
+        key = lambda row: (row["symbol"], row["gap_start"], row["connection"], row["cause"])  # noqa: E731
+        by_key, twice = keyed("feed_gaps", found, key)
+        yield from twice
+        expected = {}
+        for one in self.judged.values():
+            for name, (end, following, lost) in one.story.gap_rows.items():
+                self.counted["gap " + name[3]] += 1
+                length = None if end is None else end - name[1]
+                expected[name] = {"gap_end": end, "gap_ms": length, "next_connection": following, "lost_records": lost}
+        compare_one = lambda where, gap, row: compare(where, gap, gap, row)  # noqa: E731
+        yield from compare_sets("feed_gaps", expected, by_key, compare_one)
+
     def check_conservation(self, gold, silver):
-        """Nothing vanishes: from what was found alone."""
-        total = lambda values: sum(values, Decimal(0))  # noqa: E731
-        of_silver = total(exact(row["volume"]) for row in silver)
-        late = total(exact(row["volume"]) for row in silver if row["disposition"] == "late")
-        merged = [row for row in silver if row["disposition"] == "merged"]
-        without_volume = total(exact(row["volume"]) for row in merged if "volume" not in updates(row))
+        """Nothing vanishes, symbol by symbol: from what was found alone."""
+        held = defaultdict(lambda: defaultdict(Decimal))
+        for row in silver:
+            volume, of_symbol = exact(row["volume"]), held[row["symbol"]]
+            of_symbol["silver"] += volume
+            if row["disposition"] == "late":
+                of_symbol["late"] += volume
+            elif "volume" not in updates(row):
+                of_symbol["without right"] += volume
         for interval, rows in gold.items():
-            of_bars = total(Decimal(row["volume_exact"]) for row in rows)
-            if of_bars + without_volume + late != of_silver:
-                yield f"volume: {of_bars} in {interval} bars + {without_volume} without right + {late} late is not {of_silver} of silver"
+            for row in rows:
+                held[row["symbol"]][interval] += Decimal(row["volume_exact"])
+        for symbol, of in held.items():
+            for interval in gold:
+                if of[interval] + of["without right"] + of["late"] != of["silver"]:
+                    yield f"volume of {symbol}: {interval} bars and the rest are not silver: {dict(of)}"
 
     def check_small_tables(self, session):
         known = {row["symbol"] for row in session.execute("SELECT symbol FROM symbols")}
@@ -326,6 +366,12 @@ def late_fields(verdict):
     return {"watermark": verdict.watermark, "late_by_ms": verdict.watermark - time_ms}
 
 
+def window_start(verdict):
+    """Of the shortest window that the trade belongs to."""
+    grain = min(oracle.INTERVALS.values())
+    return verdict.entry.trade["trade_time"] // grain * grain
+
+
 def compare_bar(where, expected, found):
     yield from compare(where, BAR_FIELDS + ["vwap"], expected, found)
 
@@ -353,7 +399,8 @@ def compare_trade_row(where, verdict, row):
         "reason": verdict.reason or None,
         "log_partition": verdict.entry.partition,
         "log_offset": verdict.entry.offset,
-        "written": trade["received_at"],
+        # A repeat has the key of what it repeats, which must win.
+        "written": trade["received_at"] - (verdict.disposition == "duplicate"),
     }
     if verdict.rights is not None:
         row = {**row, "rights": updates(row)}
@@ -368,6 +415,7 @@ def compare_trade_row(where, verdict, row):
         }
     if verdict.disposition == "late":
         expected |= late_fields(verdict)
+        expected |= {"late_window_start": window_start(verdict), "late_window_state": verdict.window_state}
     yield from compare(where, expected, expected, {**row, "reason": row["reason"] or None})
 
 

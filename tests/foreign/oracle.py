@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 
+import completeness
 import tape
 
 OUT_OF_ORDERNESS_MS = 2_000
@@ -39,6 +40,7 @@ class Verdict:
     reason: str = ""
     rights: tape.Rights | None = None
     watermark: int | None = None
+    window_state: str = ""
 
 
 @dataclass
@@ -46,8 +48,11 @@ class Connection:
     feed: str
     mark: int = 0
     live: bool = False
-    ended: bool = False
+    ended_by: str | None = None
     feed_time: int | None = None
+    # Newest feed time at which it was heard of, and feed time - producer's clock.
+    heard: int | None = None
+    offset: int | None = None
 
 
 @dataclass
@@ -58,6 +63,11 @@ class Window:
     trades: list = field(default_factory=list)
     closed: bool = False
     corrected: bool = False
+    # What was told of the feed with the last closed or corrected bar, and inputs beside trades that changed it.
+    told: completeness.Known | None = None
+    other_inputs: int = 0
+    # (why, bar): what it was at its closing and became, once it has changed.
+    history: list = field(default_factory=list)
 
     @property
     def end(self):
@@ -82,7 +92,9 @@ class Partition:
 
     def __init__(self, number, home_of):
         self.number, self.home_of = number, home_of
-        self.connections, self.owners, self.windows, self.open = {}, {}, {}, {}
+        self.connections, self.windows, self.open = {}, {}, {}
+        self.story = completeness.Story(self.connections, lambda symbol: home_of(symbol.encode()) == number)
+        self.story.grain = min(INTERVALS.values())
         self.watermark = None
         self.verdicts, self.emissions, self.controls = [], [], []
 
@@ -101,32 +113,67 @@ class Partition:
         connection = self.pass_mark(event)
         if connection is None:
             return
-        kind = event["kind"]
-        if kind == "connected":
+        event = completeness.believable(event, connection.feed_time)
+        gaps = self.story.all_gaps()
+        if event["kind"] == "connected":
             self.end_predecessors(event)
-        if kind == "subscribed":
-            self.take_over(event)
-        if kind in ("disconnected", "released", "silence"):
-            connection.live, connection.ended = False, True
-        elif not connection.ended:
-            connection.live = True
-        if kind == "heartbeat" and event["feed_time"] is not None:
+        self.story.hear(connection, event["confirmed_feed_time"])
+        is_dated = False
+        if connection.ended_by is None and event["feed_time"] is not None:
+            is_dated = connection.offset is None
+            connection.offset = event["feed_time"] - event["at"] // 1000
+        self.live_or_end(connection, event)
+        if event["kind"] == "heartbeat" and event["feed_time"] is not None:
             connection.feed_time = max(connection.feed_time or event["feed_time"], event["feed_time"])
+        self.story.take(event, is_dated)
+        self.story.note_gaps(gaps)
+        self.tell_news()
         self.advance()
+
+    def live_or_end(self, connection, event):
+        if connection.ended_by is not None:
+            return
+        if event["kind"] in ("disconnected", "released", "silence"):
+            connection.live, connection.ended_by = False, event["kind"]
+        elif not connection.live:
+            # What a producer had queued before another one took its key: over from the start.
+            later = (c for n, c in self.connections.items() if n > event["connection"] and c.live)
+            connection.live = all(other.feed != event["feed"] for other in later)
+            connection.ended_by = None if connection.live else "producer_lost"
 
     def end_predecessors(self, event):
         """A key has one connection: a newer one of the same feed ends the older."""
         for number, other in self.connections.items():
             if other.live and other.feed == event["feed"] and number < event["connection"]:
-                other.live, other.ended = False, True
+                other.live, other.ended_by = False, "producer_lost"
 
-    def take_over(self, event):
-        for symbol in event["symbols"]:
-            owner = self.owners.get(symbol)
-            if self.home_of(symbol.encode()) == self.number and (
-                owner is None or owner[0] <= event["connection"]
-            ):
-                self.owners[symbol] = (event["connection"], event["at"])
+    # What is known of closed windows.
+
+    def known_of(self, window):
+        return self.story.of_window(window.symbol, window.start, window.end)
+
+    def is_kept(self, window):
+        return self.watermark is None or self.watermark < window.end + ALLOWED_LATENESS_MS
+
+    def tell_news(self, only_open=False):
+        for window in self.windows.values():
+            if not window.closed or not self.is_kept(window) or only_open and not window.told.open:
+                continue
+            known = self.known_of(window)
+            if known.is_news_after(window.told):
+                why = "feed_gap" if known.is_gap_after(window.told) else "confirmed"
+                window.told = known
+                window.other_inputs += 1
+                self.correct(window, why)
+
+    def correct(self, window, why):
+        if not window.corrected:
+            closing = [bar for bar in self.emissions if named(bar) == (window.symbol, window.interval, window.start)]
+            window.history.append(("closed", closing[-1]))
+        window.corrected = True
+        bar = bar_of(window, window.told)
+        window.history.append((why, bar))
+        self.emissions.append(bar)
 
     def pass_mark(self, numbered):
         """The connection, or nothing when the number was there before."""
@@ -144,7 +191,7 @@ class Partition:
             newest = min(times, default=None)
         else:
             # A producer that writes no feed events: its newest trade is all there is to go by.
-            times = [one.feed_time for one in known if not one.ended and one.feed_time is not None]
+            times = [one.feed_time for one in known if one.ended_by is None and one.feed_time is not None]
             newest = max(times, default=None)
         if newest is None:
             return
@@ -163,8 +210,8 @@ class Partition:
         connection = self.pass_mark(trade)
         if connection is None:
             return Verdict(entry, "duplicate", "seq")
-        owner, since = self.owners.get(trade["symbol"], (trade["connection"], 0))
-        if owner != trade["connection"] and trade["received_at"] > since:
+        owner = self.story.owner(trade["symbol"])
+        if owner and owner.connection != trade["connection"] and trade["received_at"] > owner.since_us:
             return Verdict(entry, "duplicate", "not_owner")
         problem = unbelievable(trade, connection.feed_time)
         if problem:
@@ -173,12 +220,24 @@ class Partition:
         rights = tape.rights_of(trade["symbol"], trade["conditions"], volume, time)
         watermark = self.watermark
         is_late = watermark is not None and time < watermark - ALLOWED_LATENESS_MS
+        state = self.window_state(trade) if is_late else ""
         if not is_late and rights.volume:
             self.merge(entry, rights)
+        self.story.hear(connection, time)
+        self.tell_news(only_open=True)
         if connection.feed_time is None or time > connection.feed_time:
             connection.feed_time = time
             self.advance()
-        return Verdict(entry, "late" if is_late else "merged", "", rights, watermark)
+        return Verdict(entry, "late" if is_late else "merged", "", rights, watermark, state)
+
+    def window_state(self, trade):
+        """Of the shortest window that a trade which is too late would have belonged to."""
+        start = trade["trade_time"] // self.story.grain * self.story.grain
+        interval = min(INTERVALS, key=INTERVALS.get)
+        window = self.windows.get((trade["symbol"], interval, start))
+        if window is None or not self.is_kept(window):
+            return "gone"
+        return "closed" if window.closed else "open"
 
     def misplaced(self, entry):
         symbol = entry.trade["symbol"].encode()
@@ -200,8 +259,7 @@ class Partition:
             window = self.windows[key]
             window.trades.append((trade["trade_time"], entry.offset, trade, rights))
             if window.closed:
-                window.corrected = True
-                self.emissions.append(bar_of(window))
+                self.correct(window, "late_trade")
         self.close_windows()
 
     def close_windows(self):
@@ -210,10 +268,17 @@ class Partition:
         for key in [key for key, window in self.open.items() if window.end <= self.watermark]:
             window = self.open.pop(key)
             window.closed = True
-            self.emissions.append(bar_of(window))
+            window.told = self.known_of(window)
+            window.other_inputs += 1
+            self.emissions.append(bar_of(window, window.told))
 
     def final_bars(self):
-        return {key: bar_of(window) for key, window in self.windows.items()}
+        known = {key: window.told or self.known_of(window) for key, window in self.windows.items()}
+        return {key: bar_of(window, known[key]) for key, window in self.windows.items()}
+
+
+def named(bar):
+    return bar["symbol"], bar["interval"], bar["window_start"]
 
 
 def unbelievable(trade, feed_time):
@@ -238,8 +303,8 @@ def unbelievable(trade, feed_time):
     return None
 
 
-def bar_of(window):
-    """Adds a window up from its trades."""
+def bar_of(window, known):
+    """Adds a window up from its trades; `known` is what is known of its feed."""
     by_arrival = sorted(window.trades, key=lambda one: one[:2])
     setting_last = [t for t in by_arrival if t[3].last == tape.ALWAYS] or [
         t for t in by_arrival if t[3].last == tape.IF_NO_OTHER
@@ -269,8 +334,11 @@ def bar_of(window):
         "excluded": excluded_of(by_arrival),
         "session": session_label(window),
         "state": "corrected" if window.corrected else "closed" if window.closed else "provisional",
-        "revision": len(by_arrival) + window.closed,
+        "revision": len(by_arrival) + window.other_inputs,
         "generation": 0,
+        "coverage": None if known.up is None else known.up / INTERVALS[window.interval],
+        "gap_ms": known.gap,
+        "verdict": known.verdict(),
     }
 
 

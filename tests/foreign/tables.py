@@ -133,6 +133,7 @@ def bar_of_row(row, interval):
     """A gold row in the shape of the oracle's bars."""
     bar = {name: row[name] for name in ("symbol", "window_end", "open", "high", "low", "close", "volume", "vwap")}
     bar |= {name: row[name] for name in ("trade_count", "session", "state", "revision", "generation")}
+    bar |= {name: row[name] for name in ("coverage", "gap_ms", "verdict")}
     bar |= {"interval": interval, "window_start": row["ts"], "volume_exact": Decimal(row["volume_exact"])}
     for name in ("open", "high", "low", "close"):
         point = (row[name + "_time"], row[name + "_connection"], row[name + "_seq"])

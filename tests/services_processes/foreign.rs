@@ -38,3 +38,21 @@ fn a_stream_goes_on_where_the_one_before_it_ended() {
 }
 
 const WANTED_AGAIN: &str = "merged,late,bar closed,bar provisional";
+
+/// Feeds that do all that feeds can do, told by a stranger and judged by one: coverage, gaps and
+/// history of every bar, and the rows of `feed_gaps`.
+#[test]
+fn feeds_that_come_and_go_are_told_as_the_oracle_tells_them() {
+    let _servers = with_steady_servers();
+    for seed in ["1", "2", "3"] {
+        let world = World::prepared(&format!("wild_{seed}"));
+        let base_ms = HALF_DAY_MS.to_string();
+        world.python("wild.py", &["--base-ms", &base_ms, "--seed", seed]);
+        world.succeed(&["stream", "--until-end", "--drain"]);
+        world.check(&["--drained", "--expect", WANTED_OF_WILD]);
+    }
+}
+
+const WANTED_OF_WILD: &str = "merged,late,reason not_owner,bar corrected,revision closed,\
+     revision late_trade,revision feed_gap,revision confirmed,gap disconnected,gap silence,\
+     gap released,gap producer_lost,gap overflow,gap decode_loss";

@@ -8,6 +8,7 @@
 mod audit;
 mod dashboards;
 mod foreign;
+mod gap;
 mod harness;
 mod outage;
 mod path;

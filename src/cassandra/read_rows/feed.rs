@@ -82,6 +82,7 @@ impl GapRow {
             next_connection: self.next_connection,
             lost_records: self.lost_records,
             detail: self.detail,
+            told_at: 0,
         })
     }
 }

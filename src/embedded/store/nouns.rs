@@ -190,6 +190,7 @@ pub fn read_gap(row: &Row<'_>) -> rusqlite::Result<FeedGap> {
         to_ms: row.get("gap_end")?,
         next_connection: row.get("next_connection")?,
         cause: parsed(row, "cause", GapCause::parse)?,
+        told_at: 0,
         lost_records: row.get("lost_records")?,
         detail: row.get("detail")?,
     })

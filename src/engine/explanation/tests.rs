@@ -238,6 +238,7 @@ fn gaps_are_cut_to_the_window_and_what_they_leave_is_told() {
         next_connection: None,
         cause: GapCause::Disconnected,
         lost_records: 0,
+        told_at: 0,
         detail: String::new(),
     };
     let mut told = evidence(vec![trade(1, 0, 10.0, 5.0, &["1"])]);

@@ -178,6 +178,7 @@ pub fn gap(symbol: &str, from_ms: i64, to_ms: Option<i64>) -> FeedGap {
         next_connection: to_ms.map(|_| 1_700_000_000_000_099),
         cause: GapCause::Silence,
         lost_records: 0,
+        told_at: 0,
         detail: if to_ms.is_some() { String::new() } else { "no ping for 90 s".into() },
     }
 }

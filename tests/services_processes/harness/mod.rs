@@ -6,7 +6,8 @@
 pub mod foreign;
 mod kafka;
 mod process;
-mod world;
+pub mod proxy;
+pub mod world;
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};

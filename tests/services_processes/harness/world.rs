@@ -16,6 +16,8 @@ pub struct World {
     name: String,
     directory: PathBuf,
     settings: Vec<(String, String)>,
+    /// Of the feed, with commas between.
+    keys: String,
     began_s: f64,
 }
 
@@ -32,8 +34,13 @@ impl World {
         let name = format!("{case}_{}_{}", std::process::id(), began.as_millis() % 1_000_000);
         let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(&name);
         std::fs::create_dir_all(&directory).expect("a directory for the case");
-        let mut world =
-            Self { name, directory, settings: Vec::new(), began_s: began.as_secs_f64() };
+        let mut world = Self {
+            name,
+            directory,
+            settings: Vec::new(),
+            keys: "demo".into(),
+            began_s: began.as_secs_f64(),
+        };
         world.set("KAFKA__BOOTSTRAP", &server("TICKSMITH_TEST_KAFKA"));
         world.set("CASSANDRA__CONTACT_POINTS", &server("TICKSMITH_TEST_CASSANDRA"));
         for topic in ["TRADES", "SILVER", "LATE", "REJECTED", "BARS", "CHANGELOG"] {
@@ -66,6 +73,12 @@ impl World {
         self.settings.push((key, value.to_owned()));
     }
 
+    /// The keys of the feed, of the simulator as of the producer.
+    pub fn set_keys(&mut self, keys: &str) {
+        self.keys = keys.to_owned();
+        self.set("SIMULATOR__KEY", keys);
+    }
+
     pub fn setting(&self, key: &str) -> &str {
         let key = format!("TICKSMITH__{key}");
         let found = self.settings.iter().find(|(known, _)| *known == key);
@@ -80,7 +93,7 @@ impl World {
 
     fn at_home<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command.current_dir(&self.directory).envs(self.settings.iter().cloned());
-        command.env("FINNHUB_API_KEY", "demo")
+        command.env("FINNHUB_API_KEY", &self.keys)
     }
 
     /// Starts a role.
@@ -157,13 +170,8 @@ impl World {
     /// The same without a recording.
     pub fn start_market(&self, more: &[&str]) -> (Process, String) {
         let mut simulator = self.start(&[&["simulate", "--port", "0"], more].concat());
-        let url = simulator.wait_for("its address", |said| {
-            let (_, rest) = said.split_once("ws://")?;
-            Some(format!(
-                "ws://{}",
-                rest.split(['/', '?', ':', ' ']).take(2).collect::<Vec<_>>().join(":")
-            ))
-        });
+        let address = simulator.wait_for("its address", address_in);
+        let url = format!("ws://{address}");
         (simulator, url)
     }
 
@@ -218,6 +226,12 @@ impl Drop for World {
             let _ = std::fs::remove_dir_all(&self.directory);
         }
     }
+}
+
+/// Host and port that a simulator says it listens on.
+pub fn address_in(said: &str) -> Option<String> {
+    let (_, rest) = said.split_once("ws://")?;
+    Some(rest.split(['/', '?', ':', ' ']).take(2).collect::<Vec<_>>().join(":"))
 }
 
 /// A port that was free a moment ago.
