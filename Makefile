@@ -10,12 +10,16 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 TICKSMITH := $(TARGET_DIR)/release/ticksmith
 NEED := scripts/need.sh
 
-# tests/services_* need real servers; every other file of tests/, and every folder with a main.rs, needs none.
-SERVER_FREE_TESTS := $(filter-out services_%,$(basename $(notdir $(wildcard tests/*.rs))) \
-	$(notdir $(patsubst %/main.rs,%,$(wildcard tests/*/main.rs))))
+# tests/services_* need real servers, of them tests/services_secure* such that want TLS and logins; every other
+# file of tests/, and every folder with a main.rs, needs none.
+TESTS := $(basename $(notdir $(wildcard tests/*.rs))) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))
+SECURE_TESTS := $(filter services_secure%,$(TESTS))
+OPEN_TESTS := $(filter-out $(SECURE_TESTS),$(filter services_%,$(TESTS)))
+SERVER_FREE_TESTS := $(filter-out services_%,$(TESTS))
 
 .PHONY: help demo docker-up docker-down topics cassandra-init install producer stream-job spark-job simulate dev \
-	test test-unit test-integration test-all simulate-test format lint check infra-up infra-down infra-status bench release
+	test test-unit test-integration test-secure test-all simulate-test format lint deny check \
+	infra-up infra-down infra-status bench release
 
 help: ## List the targets
 	@echo "usage: make TARGET [ARGS='...']"; echo
@@ -31,9 +35,10 @@ demo: ## Build and run everything in one process with live bars in a browser (AR
 
 ##### Set up
 
-install: ## Install the system packages that are missing (Debian), then build the release binary
+install: ## Install the system packages (Debian) and cargo-deny where missing, then build the release binary
 	@$(NEED) cargo
 	@scripts/system-packages.sh
+	@scripts/cargo-tools.sh
 	@$(MAKE) release
 
 dev: install ## install + .env from config/dev.env + debug build + git hooks; starts nothing
@@ -104,7 +109,14 @@ test-integration: ## Run the tests on a real Kafka and Cassandra (started and st
 	@$(NEED) cargo cc java maven chromium python
 	@scripts/foreign-venv.sh > /dev/null
 	cargo test --locked --no-run --test 'services_*'
-	CASSANDRA_COMMITLOG_SYNC=batch scripts/with-services.sh cargo test --locked --test 'services_*' $(ARGS)
+	CASSANDRA_COMMITLOG_SYNC=batch scripts/with-services.sh \
+		cargo test --locked $(addprefix --test ,$(OPEN_TESTS)) $(ARGS)
+	@$(MAKE) test-secure
+
+test-secure: ## Its part on servers that want TLS, certificates and passwords
+	@$(NEED) cargo cc java maven openssl
+	TICKSMITH_INFRA_SECURE=yes scripts/with-services.sh \
+		cargo test --locked $(addprefix --test ,$(SECURE_TESTS)) $(ARGS)
 
 test-all: ## test, then test-integration
 	@$(MAKE) test
@@ -118,10 +130,14 @@ lint: ## Clippy, warnings are errors
 	@$(NEED) cargo cc clippy
 	cargo clippy --locked --all-targets -- -D warnings
 
-check: ## Formatting and lint, as CI does it
+deny: ## Licences, bans and sources of the dependencies; known vulnerabilities where their database is reached
+	@scripts/deny.sh
+
+check: ## Formatting, lint and dependencies, as CI does it
 	@$(NEED) cargo rustfmt
 	cargo fmt --check
 	@$(MAKE) lint
+	@$(MAKE) deny
 
 bench: ## Measure on a real Kafka and Cassandra (started and stopped by it)
 	@$(NEED) cargo cc java maven

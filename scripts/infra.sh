@@ -5,6 +5,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 source "$here/infra/lib.sh"
+source "$here/infra/security.sh"
 source "$here/infra/kafka.sh"
 source "$here/infra/cassandra.sh"
 
@@ -21,6 +22,8 @@ usage: scripts/infra.sh COMMAND [kafka|cassandra ...]      (no name: both)
 
 environment: KAFKA_PORT 9092, KAFKA_CONTROLLER_PORT 9093, CASSANDRA_PORT 9042, CASSANDRA_STORAGE_PORT 7000,
   KAFKA_HEAP 768m, CASSANDRA_HEAP 1280m, CASSANDRA_COMMITLOG_SYNC periodic,
+  TICKSMITH_INFRA_SECURE no (yes: with TLS and logins, and KAFKA_LOGIN_PORT 9094, KAFKA_MUTUAL_PORT 9095,
+  KAFKA_ELSEWHERE_PORT 9096),
   TICKSMITH_INFRA_DIR .infra, TICKSMITH_INFRA_LIB .infra/lib,
   TICKSMITH_JAVA_HOME, TICKSMITH_INFRA_START_TIMEOUT 180, TICKSMITH_INFRA_STOP_TIMEOUT 30
 EOF
@@ -39,6 +42,7 @@ start() { # SERVICE
   fetch_jars "$service"
   mkdir -p "$INFRA_DIR/$service" 2> /dev/null && [[ -w $INFRA_DIR/$service ]] ||
     die "cannot write to $INFRA_DIR: set TICKSMITH_INFRA_DIR"
+  ! is_secure || make_certificates
   "${service}_configure"
   echo "$wanted" > "$INFRA_DIR/$service/port"
   "${service}_spawn"

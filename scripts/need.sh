@@ -24,6 +24,11 @@ need_cargo() {
 }
 need_rustfmt() { cargo fmt --version > /dev/null 2>&1 || missing rustfmt "rustup component add rustfmt"; }
 need_clippy() { cargo clippy --version > /dev/null 2>&1 || missing clippy "rustup component add clippy"; }
+need_cargo-deny() {
+  cargo deny --version > /dev/null 2>&1 ||
+    missing cargo-deny "'make install' installs it (cargo install --locked cargo-deny)"
+}
+need_openssl() { has openssl || missing openssl "$(debian openssl)"; }
 need_cc() { has cc && has c++ || missing "a C compiler (cc, c++)" "$(debian build-essential)"; }
 need_perl() { has perl || missing perl "$(debian perl)"; }
 need_java() { (find_java) || failed=1; }

@@ -17,6 +17,7 @@ hint_for() {
 missing_packages() {
   has git || echo git
   has perl || echo perl
+  has openssl || echo openssl
   has make && has cc && has c++ || echo build-essential
   (find_java) 2> /dev/null || echo openjdk-17-jdk-headless
   has mvn || echo maven

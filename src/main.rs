@@ -5,9 +5,10 @@ use std::panic::catch_unwind;
 use std::process::ExitCode;
 
 use ticksmith::cli::{Cli, Outcome};
-use ticksmith::runtime::install_panic_hook;
+use ticksmith::runtime::{forbid_core_dumps, install_panic_hook};
 
 fn main() -> ExitCode {
+    forbid_core_dumps();
     install_panic_hook();
     // A panic has told its line by now; what is left of it here is the exit code of a bug.
     match catch_unwind(Cli::execute) {

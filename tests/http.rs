@@ -6,7 +6,7 @@ use std::sync::Arc;
 use figment::Figment;
 use figment::providers::{Format, Toml};
 use serde_json::Value;
-use ticksmith::config::{Config, DEFAULTS};
+use ticksmith::config::{Config, DEFAULTS, Http, Secret};
 use ticksmith::error::Result;
 use ticksmith::http::{ApiContext, LiveHub, Server, dashboard_router};
 use ticksmith::model::{
@@ -164,6 +164,10 @@ fn defaults() -> Config {
 }
 
 fn start() -> Running {
+    start_with("")
+}
+
+fn start_with(token: &str) -> Running {
     let hub = Arc::new(LiveHub::new(Arc::new(SystemClock)));
     let bars =
         vec![bar(0, Some(101.0), BarState::Closed, 3), bar(300_000, None, BarState::Closed, 2)];
@@ -188,7 +192,8 @@ fn start() -> Running {
     let intervals = [interval("5m"), interval("1h")];
     let context = ApiContext::new(reader, Arc::new(explainer), hub.clone(), &intervals);
     let router = dashboard_router(context, hub.readiness());
-    let server = Server::bind("127.0.0.1", 0, "--port").expect("a free port");
+    let http = Http { token: Secret::new(token), ..defaults().http };
+    let server = Server::bind(&http, 0, "--port").expect("a free port");
     let (url, stop) = (server.url(), Shutdown::default());
     let stopped = stop.clone();
     std::thread::spawn(move || {
@@ -350,6 +355,51 @@ fn the_page_loads_nothing_from_elsewhere() {
     let answer = agent.get(&server.url).call().expect("the page");
     let policy = answer.headers()["content-security-policy"].to_str().expect("text").to_owned();
     assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"));
+}
+
+/// Of every route that the page and its readers use.
+const GUARDED: [&str; 9] = [
+    "/",
+    "/assets/app.js",
+    "/assets/no-such-file",
+    "/api/v1/symbols",
+    "/api/v1/bars/AAPL",
+    "/api/v1/stream",
+    "/metrics",
+    "/livez/",
+    "/no/such/page",
+];
+
+#[test]
+fn with_a_token_nothing_but_the_probes_is_open_to_strangers() {
+    const TOKEN: &str = "0123456789abcdef";
+    let server = start_with(TOKEN);
+    server.hub.ready(true, "");
+    assert_eq!((server.get("/livez").0, server.get("/readyz").0), (200, 200));
+    for path in GUARDED {
+        assert!(server.problem(path, 401).contains("http.token"), "{path}");
+    }
+    let ask = |path: &str, authorization: &str| {
+        let request = ureq::get(format!("{}{path}", server.url));
+        let request = request.header("Authorization", authorization);
+        request.config().http_status_as_error(false).build().call().expect("an answer")
+    };
+    let wrong = ask("/", "Bearer 0123456789abcdeF");
+    let challenges = wrong.headers().get_all("www-authenticate").iter();
+    let schemes = challenges.map(|value| value.as_bytes().split(|b| *b == b' ').next());
+    assert_eq!(wrong.status(), 401);
+    assert_eq!(schemes.collect::<Vec<_>>(), [Some(&b"Bearer"[..]), Some(b"Basic")]);
+    // As programs send it, and as browsers do: `reader:0123456789abcdef`.
+    for good in ["Bearer 0123456789abcdef", "Basic cmVhZGVyOjAxMjM0NTY3ODlhYmNkZWY="] {
+        for path in ["/", "/assets/app.js", "/api/v1/symbols", "/metrics"] {
+            assert_eq!(ask(path, good).status(), 200, "{path}");
+        }
+        assert_eq!(ask("/no/such/page", good).status(), 404);
+        let stream = ask("/api/v1/stream", good).into_body().into_reader();
+        next_event(&mut BufReader::new(stream).lines(), "state");
+    }
+    let in_the_address = format!("/api/v1/symbols?token={TOKEN}");
+    server.problem(&in_the_address, 401);
 }
 
 /// Reads server-sent events until one of `name` comes, and returns its data.

@@ -188,3 +188,20 @@ fn a_bar_without_prices_is_no_candle_at_zero() {
     assert!(bars["bars"][1]["open"].is_null() && bars["bars"][1]["volume"] == 210.0, "{bars}");
     assert_eq!(page.complaints, Vec::<String>::new());
 }
+
+/// The browser asks its user once, and then sends the token with scripts, data and live stream.
+#[test]
+fn a_token_given_once_opens_the_page_and_its_live_stream() {
+    const TOKEN: &str = "0123456789abcdef";
+    let arguments = ["--symbols", "AAPL", "--rate", "50", "--history", "20m"];
+    let up = Up::start_with(&arguments, &[("TICKSMITH__HTTP__TOKEN", TOKEN)]);
+    let mut page = Page::open(&up.url, 1_000, 700);
+    page.wait_for("document.getElementById('feed') === null");
+    // What a user types into the browser's own window, given in the address for want of hands.
+    page.go(&up.url.replace("http://", &format!("http://reader:{TOKEN}@")));
+    page.wait_for("document.getElementById('feed') !== null");
+    page.go(&up.url);
+    page.wait_for("document.body.dataset.candles >= 3");
+    page.wait_for("document.getElementById('feed').dataset.state === 'ok'");
+    page.wait_for("document.querySelectorAll('#trades tr').length >= 5");
+}

@@ -110,12 +110,13 @@ fn it_goes_on_after_a_stop_and_after_kill_9() {
 fn without_a_data_directory_nothing_is_left_behind() {
     let temporary = tempfile::tempdir().expect("a directory");
     let entries = || std::fs::read_dir(temporary.path()).expect("readable").count();
-    let killed = Up::start_in(&SMALL, Some(temporary.path()));
+    let place = temporary.path().to_str().expect("text");
+    let killed = Up::start_with(&SMALL, &[("TMPDIR", place)]);
     killed.wait_for("/api/v1/state", |state| count(state, "total") > 0);
     killed.signal(libc::SIGKILL);
     killed.wait();
     assert_eq!(entries(), 1, "a killed run cannot clean up");
-    let next = Up::start_in(&SMALL, Some(temporary.path()));
+    let next = Up::start_with(&SMALL, &[("TMPDIR", place)]);
     next.wait_for("/api/v1/state", |state| count(state, "total") > 0);
     assert_eq!(entries(), 1, "the next one does");
     next.signal(libc::SIGINT);

@@ -69,6 +69,7 @@ auto_snapshot: false
 materialized_views_enabled: false
 sasi_indexes_enabled: false
 user_defined_functions_enabled: false
+$(cassandra_secure_options)
 EOF
 }
 
@@ -81,7 +82,7 @@ cassandra_spawn() {
   spawn cassandra "$JAVA" "$(mark_of cassandra)" -ea -da:net.openhft... -Xms512m "-Xmx$CASSANDRA_HEAP" \
     -XX:+ExitOnOutOfMemoryError "${options[@]}" -javaagent:"$(echo "$jars"/jamm-*.jar)" \
     -Djava.io.tmpdir="$INFRA_DIR/cassandra/tmp" \
-    -Dcassandra.storagedir="$INFRA_DIR/cassandra/data" \
+    -Dcassandra.superuser_setup_delay_ms=0 -Dcassandra.storagedir="$INFRA_DIR/cassandra/data" \
     -Dcassandra.config="file://$INFRA_DIR/cassandra/cassandra.yaml" \
     -Dlogback.configurationFile="$REPO/scripts/infra/cassandra/logback.xml" \
     -cp "$jars/*" org.apache.cassandra.service.CassandraDaemon
@@ -92,6 +93,7 @@ cassandra_spawn() {
 # frame header: version 1, flags 1, stream 2, opcode 1, length 4; READY (2) has no body, RESULT is 8, rows kind 2.
 cassandra_answers() { # PORT
   local startup query answer
+  if is_secure; then cassandra_secure_answers "$1"; return; fi
   startup='\x04\x00\x00\x01\x01\x00\x00\x00\x16\x00\x01\x00\x0bCQL_VERSION\x00\x053.0.0'
   query='\x04\x00\x00\x02\x07\x00\x00\x00\x2c\x00\x00\x00\x25SELECT cluster_name FROM system.local\x00\x01\x00'
   answer=$(exchange "$1" "$startup" 9 "$query" 13)

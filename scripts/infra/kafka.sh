@@ -10,18 +10,24 @@ kafka_port() { printf '%s' "$KAFKA_PORT"; }
 kafka_check_ports() {
   need_port kafka "$KAFKA_PORT" KAFKA_PORT
   need_port kafka "$KAFKA_CONTROLLER_PORT" KAFKA_CONTROLLER_PORT
+  is_secure || return 0
+  need_port kafka "$KAFKA_LOGIN_PORT" KAFKA_LOGIN_PORT
+  need_port kafka "$KAFKA_MUTUAL_PORT" KAFKA_MUTUAL_PORT
+  need_port kafka "$KAFKA_ELSEWHERE_PORT" KAFKA_ELSEWHERE_PORT
 }
 
 kafka_configure() {
+  local secure
+  secure=$(kafka_secure_listeners)
   cat > "$INFRA_DIR/kafka/server.properties" << EOF
 # Written by scripts/infra.sh at every start: changes made here are lost.
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@$HOST:$KAFKA_CONTROLLER_PORT
-listeners=PLAINTEXT://$HOST:$KAFKA_PORT,CONTROLLER://$HOST:$KAFKA_CONTROLLER_PORT
-advertised.listeners=PLAINTEXT://$HOST:$KAFKA_PORT
+listeners=PLAINTEXT://$HOST:$KAFKA_PORT,CONTROLLER://$HOST:$KAFKA_CONTROLLER_PORT$secure
+advertised.listeners=PLAINTEXT://$HOST:$KAFKA_PORT$secure
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT$(kafka_secure_map)
 log.dirs=$INFRA_DIR/kafka/data
 
 # A misspelt topic is an error, not a new topic with the wrong partition count.
@@ -43,16 +49,18 @@ transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 # After kill -9 the controller waits for the dead broker's session before it takes the new one: 9 s as shipped.
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
+$(kafka_secure_properties)
 EOF
 }
 
 # The data directory gets its cluster id and metadata version once.
 kafka_format() {
   [[ -f $INFRA_DIR/kafka/data/meta.properties ]] && return
-  local id
+  local id users=()
+  while IFS= read -r line; do users+=("$line"); done < <(kafka_secure_users)
   id=ticksmith-$(head -c 32 /dev/urandom | base64 | tr -dc 'A-Za-z0-9' | head -c 12)
   if ! kafka_java -Xmx128m -cp "$(jars_dir kafka)/*" kafka.tools.StorageTool format \
-    --cluster-id "$id" --config "$INFRA_DIR/kafka/server.properties" > "$INFRA_DIR/kafka/format.log" 2>&1; then
+    --cluster-id "$id" --config "$INFRA_DIR/kafka/server.properties" ${users[@]+"${users[@]}"} > "$INFRA_DIR/kafka/format.log" 2>&1; then
     die "kafka: formatting $INFRA_DIR/kafka/data failed, see $INFRA_DIR/kafka/format.log"
   fi
 }

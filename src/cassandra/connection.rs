@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
@@ -14,6 +15,7 @@ use scylla::policies::retry::FallthroughRetryPolicy;
 use scylla::statement::Consistency;
 use tokio::runtime::Runtime;
 
+use super::tls;
 use crate::config::Cassandra;
 use crate::error::{Error, Result};
 
@@ -52,8 +54,8 @@ impl Connection {
     /// threads that run async tasks.
     ///
     /// # Errors
-    /// `Unavailable` when no contact point answers, `Config` for refused credentials and for values
-    /// that are none.
+    /// `Unavailable` when no contact point answers, or the login or a certificate is refused;
+    /// `Config` for values that are none and files that cannot be used.
     pub fn open(config: &Cassandra) -> Result<Self> {
         let write_consistency = consistency("write_consistency", &config.write_consistency)?;
         let read_consistency = consistency("read_consistency", &config.read_consistency)?;
@@ -65,9 +67,10 @@ impl Connection {
             .build()
             .map_err(|error| Error::Unavailable(format!("no threads for Cassandra: {error}")))?;
         let shown = points.join(", ");
+        let tls = if config.tls { Some(tls::client_config(config, &points)?) } else { None };
         let session = runtime
-            .block_on(open_session(config, &points))
-            .map_err(|problem| refused(&shown, &problem))?;
+            .block_on(open_session(config, &points, tls))
+            .map_err(|problem| refused(&shown, config, &problem))?;
         Ok(Self {
             session: Arc::new(session),
             runtime: Arc::new(Threads(Some(runtime))),
@@ -145,6 +148,7 @@ impl Connection {
 async fn open_session(
     config: &Cassandra,
     points: &[String],
+    tls: Option<Arc<ClientConfig>>,
 ) -> std::result::Result<Session, String> {
     let mut balancing = DefaultPolicy::builder().token_aware(true);
     if !config.datacenter.is_empty() {
@@ -158,6 +162,7 @@ async fn open_session(
         .build();
     let mut builder = SessionBuilder::new()
         .known_nodes(points)
+        .tls_context(tls)
         .connection_timeout(CONNECT_TIMEOUT)
         .keyspaces_to_fetch([config.keyspace.as_str()])
         .default_execution_profile_handle(profile.into_handle());
@@ -171,21 +176,18 @@ async fn open_session(
     }
 }
 
-fn refused(points: &str, problem: &str) -> Error {
+fn refused(points: &str, config: &Cassandra, problem: &str) -> Error {
     let problem = one_line(problem);
-    let lower = problem.to_lowercase();
-    if lower.contains("credentials") || lower.contains("authentication") {
-        return Error::Config(format!(
-            "Cassandra at {points} refuses the login; set cassandra.username and \
-             cassandra.password ({problem})"
-        ));
-    }
     // The driver wraps the cause in the story of how it was met.
     let cause = problem.rsplit("failed with: ").next().unwrap_or(&problem);
-    Error::Unavailable(format!(
-        "Cassandra at {points} does not answer; start it (`make infra-up` or `make docker-up`) or \
-         set cassandra.contact_points ({cause})"
-    ))
+    let sentence = tls::explain(&problem, config).unwrap_or_else(|| {
+        "does not answer; start it (`make infra-up` or `make docker-up`) or set \
+         cassandra.contact_points"
+            .to_owned()
+    });
+    // What it then tells of its own functions is for programmers.
+    let cause = cause.split(". You can use").next().unwrap_or(cause);
+    Error::Unavailable(format!("Cassandra at {points} {sentence} ({cause})"))
 }
 
 fn one_line(text: &str) -> String {

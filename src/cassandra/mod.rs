@@ -11,6 +11,7 @@ pub mod schema;
 pub mod schema_check;
 mod statements;
 mod store;
+mod tls;
 
 pub use connection::Connection;
 pub use reader::CassandraReader;

@@ -10,7 +10,14 @@ use super::problem::Problem;
 
 const API_KEY_PATH: &str = "finnhub.api_key";
 /// Keys whose value is never shown.
-const SECRET_PATHS: [&str; 3] = [API_KEY_PATH, "schema_registry.password", "cassandra.password"];
+const SECRET_PATHS: [&str; 6] = [
+    API_KEY_PATH,
+    "schema_registry.password",
+    "cassandra.password",
+    "kafka.sasl_password",
+    "kafka.ssl_key_password",
+    "http.token",
+];
 
 /// The tree under construction, always complete and always valid in kind.
 pub(super) struct Layers {
@@ -252,5 +259,35 @@ fn parse_like(default: &Value, text: &str) -> Result<Value, ()> {
             .map(Value::from)
             .collect()),
         _ => Ok(Value::from(text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::load::default_tree;
+    use super::*;
+
+    /// Every text is replaced by a known one; those that come out masked are the secrets.
+    #[test]
+    fn the_secret_paths_are_those_of_the_type() {
+        let masked = |path: &String| {
+            let mut tree = default_tree();
+            let leaf = leaf_mut(&mut tree, path).expect("a key");
+            if !leaf.is_string() {
+                return false;
+            }
+            *leaf = "known".into();
+            let config = serde_json::from_value::<Config>(Value::Object(tree));
+            let shown = config.map(|config| serde_json::to_value(config).expect("JSON"));
+            let (section, key) = path.split_once('.').expect("a key");
+            shown.is_ok_and(|shown| shown[section][key] == "***")
+        };
+        let layers = Layers::over(default_tree());
+        let keys = layers.paths().into_iter().filter(|path| path.contains('.'));
+        let mut found: Vec<String> = keys.filter(masked).collect();
+        let mut listed = SECRET_PATHS.map(str::to_owned);
+        found.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(found, listed);
     }
 }

@@ -213,6 +213,23 @@ mod tests {
             ("[topics]\nlate = \"bars\"", "another topic"),
             ("[log]\nlevel = \"verbose\"", "no log level"),
             ("[embedded]\nlog_retention_hours = 0", "may not be 0"),
+            ("[kafka]\nsecurity_protocol = \"TLS\"", "give `PLAINTEXT`"),
+            ("[kafka]\nsasl_mechanism = \"GSSAPI\"", "use PLAIN, SCRAM-SHA-256 or"),
+            ("[kafka]\nsecurity_protocol = \"SASL_SSL\"", "3 problems"),
+            ("[kafka]\nsasl_password = \"x\"", "PLAINTEXT does not log in; use SASL_SSL"),
+            ("[kafka]\nssl_ca = \"/ca\"", "PLAINTEXT is without TLS; use SSL or SASL_SSL"),
+            (
+                "[kafka]\nsecurity_protocol = \"SSL\"\nssl_key = \"/k\"",
+                "kafka.ssl_certificate = \"\": is empty, but kafka.ssl_key is set",
+            ),
+            (
+                "[kafka]\nsecurity_protocol = \"SSL\"\nssl_key_password = \"x\"",
+                "is set without kafka.ssl_key",
+            ),
+            ("[cassandra]\ntls_ca = \"/ca\"", "cassandra.tls is false; set it to true"),
+            ("[cassandra]\ntls = true\ntls_certificate = \"/c\"", "cassandra.tls_key = \"\""),
+            ("[http]\ntoken = \"short\"", "http.token = *** (file"),
+            ("[http]\ntoken = \"a long one with spaces\"", "holds a space"),
         ];
         for (file, expected) in cases {
             let text = problem_of(file, &[]);
@@ -229,6 +246,11 @@ mod tests {
             "[finnhub]\nurl = 'https://x?token=s3cret'",
             "[kafka]\nproperties = ['s3cret']",
             "[cassandra]\npassword = 's3cret'",
+            "[kafka]\nsasl_password = 's3cret'",
+            "[kafka]\nsasl_password = ['s3cret']",
+            "[kafka]\nssl_key_password = 's3cret'",
+            "[http]\ntoken = 's3cret'",
+            "[simulator]\nkey = ['s3cret']",
         ];
         for file in files {
             let text = problem_of(file, &[]);

@@ -12,6 +12,7 @@ mod problem;
 mod render;
 mod settings;
 mod validate;
+mod validate_security;
 mod validate_stream;
 
 pub use environment::Environment;
@@ -21,7 +22,8 @@ pub use origin::{Origin, Origins};
 pub use render::{to_json, to_markdown, to_toml};
 pub use settings::{
     Cassandra, Config, Embedded, Finnhub, Guarantee, Http, Kafka, Log, LogFormat, Producer,
-    RepeatedFrames, Retention, SchemaRegistry, Secret, Simulator, StoreKind, Stream, Topics,
+    RepeatedFrames, Retention, SchemaRegistry, Secret, SecurityProtocol, Simulator, StoreKind,
+    Stream, Topics,
 };
 
 /// The text of `config/default.toml`.

@@ -98,6 +98,15 @@ sections! {
         consumer_queue_kib: u32,
         producer_queue_kib: u32,
         compression: String,
+        security_protocol: SecurityProtocol,
+        sasl_mechanism: String,
+        sasl_username: String,
+        sasl_password: Secret,
+        ssl_ca: String,
+        ssl_certificate: String,
+        ssl_key: String,
+        ssl_key_password: Secret,
+        ssl_verify_hostname: bool,
         properties: Vec<String>,
     }
     Topics {
@@ -144,6 +153,10 @@ sections! {
         keyspace: String,
         username: String,
         password: Secret,
+        tls: bool,
+        tls_ca: String,
+        tls_certificate: String,
+        tls_key: String,
         datacenter: String,
         replication: String,
         write_consistency: String,
@@ -163,7 +176,7 @@ sections! {
         feed_gaps_days: u32,
     }
     Embedded { data: String, log_retention_hours: u32 }
-    Http { bind: String, port: u16 }
+    Http { bind: String, port: u16, token: Secret }
     Simulator { port: u16, key: String, rate: f64, seed: u64 }
     Log { level: String, format: LogFormat }
 }
@@ -181,6 +194,34 @@ impl Finnhub {
 pub enum Guarantee {
     ExactlyOnce,
     AtLeastOnce,
+}
+
+/// How a Kafka listener is spoken to; Kafka's own words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum SecurityProtocol {
+    Plaintext,
+    Ssl,
+    SaslPlaintext,
+    SaslSsl,
+}
+
+impl SecurityProtocol {
+    /// The word of the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Plaintext => "PLAINTEXT",
+            Self::Ssl => "SSL",
+            Self::SaslPlaintext => "SASL_PLAINTEXT",
+            Self::SaslSsl => "SASL_SSL",
+        }
+    }
+    pub fn has_login(self) -> bool {
+        matches!(self, Self::SaslPlaintext | Self::SaslSsl)
+    }
+    pub fn has_tls(self) -> bool {
+        matches!(self, Self::Ssl | Self::SaslSsl)
+    }
 }
 
 /// What happens to a frame that repeats the one before it.

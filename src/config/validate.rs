@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::layers::shown;
 use super::problem::Problem;
 use super::render::tree_of;
-use super::{Config, environment, validate_stream};
+use super::{Config, environment, validate_security, validate_stream};
 
 /// Everything that is wrong with `config`, in the order of its sections.
 pub(super) fn problems_of(config: &Config) -> Vec<Problem> {
@@ -22,6 +22,7 @@ pub(super) fn problems_of(config: &Config) -> Vec<Problem> {
     checks.cassandra();
     checks.retention();
     checks.processes();
+    validate_security::check(&mut checks);
     checks.problems
 }
 

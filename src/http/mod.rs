@@ -16,6 +16,7 @@ mod server;
 mod state;
 mod stream;
 mod stream_page;
+mod token;
 
 pub use api::{ApiContext, dashboard_router};
 pub use explanation::ExplanationRow;

@@ -23,6 +23,12 @@ struct Body<'a> {
 }
 
 impl Problem {
+    /// 401: no token, or a wrong one.
+    pub fn unauthorized() -> Self {
+        let detail = "send http.token as `Authorization: Bearer …`, or as password of a browser";
+        Self { status: StatusCode::UNAUTHORIZED, detail: detail.to_owned() }
+    }
+
     /// 404: no such symbol.
     pub fn unknown_symbol(symbol: &str) -> Self {
         let detail =

@@ -7,7 +7,10 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use axum::Router;
+use tracing::warn;
 
+use super::token::guarded;
+use crate::config::{Http, Secret};
 use crate::error::{Error, Result};
 
 /// Requests in flight may take so long after the stop; live streams never end by themselves.
@@ -18,20 +21,29 @@ const LINGER: Duration = Duration::from_millis(500);
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
+    token: Secret,
 }
 
 impl Server {
-    /// Binds `bind:port`; port 0 takes a free one. `remedy` names the flag or key that moves the
-    /// port, for example `--port`.
+    /// Binds `http.bind` with `port`; port 0 takes a free one. `remedy` names the flag or key that
+    /// moves the port, for example `--port`. Warns when strangers can read what is served.
     ///
     /// # Errors
     /// `Config` when the port is taken or the address is none of this machine's.
-    pub fn bind(bind: &str, port: u16, remedy: &str) -> Result<Self> {
+    pub fn bind(http: &Http, port: u16, remedy: &str) -> Result<Self> {
+        let bind = http.bind.as_str();
         let open = || -> std::io::Result<Self> {
             let listener = TcpListener::bind((bind, port))?;
             listener.set_nonblocking(true)?;
             let address = listener.local_addr()?;
-            Ok(Self { listener, address })
+            if !address.ip().is_loopback() && http.token.is_empty() {
+                warn!(
+                    "http.bind = {bind} lets everybody who reaches port {} read everything; set \
+                     http.token, or http.bind = 127.0.0.1",
+                    address.port()
+                );
+            }
+            Ok(Self { listener, address, token: http.token.clone() })
         };
         open().map_err(|error| {
             Error::Config(match error.kind() {
@@ -66,7 +78,8 @@ impl Server {
         }
     }
 
-    /// Serves until `stop` completes, then lets requests in flight end within half a second.
+    /// Serves those who show the token until `stop` completes, then lets requests in flight end
+    /// within half a second.
     ///
     /// # Errors
     /// `Unavailable` when the listener cannot be handed to the runtime or fails.
@@ -79,6 +92,7 @@ impl Server {
         let failed = move |error: std::io::Error| {
             Error::Unavailable(format!("HTTP server on {address}: {error}"))
         };
+        let router = guarded(router, &self.token);
         let listener = tokio::net::TcpListener::from_std(self.listener).map_err(failed)?;
         let (stopped_sender, stopped) = tokio::sync::oneshot::channel::<()>();
         let graceful = axum::serve(listener, router).with_graceful_shutdown(async move {
@@ -99,12 +113,14 @@ impl Server {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     #[test]
     fn a_taken_port_names_itself_and_the_remedy() {
-        let first = Server::bind("127.0.0.1", 0, "--port").expect("a free port");
+        let http = Config::defaults().http;
+        let first = Server::bind(&http, 0, "--port").expect("a free port");
         let port = first.address().port();
-        let error = Server::bind("127.0.0.1", port, "--port").expect_err("taken");
+        let error = Server::bind(&http, port, "--port").expect_err("taken");
         let expected = format!("port {port} on 127.0.0.1 is taken; choose another with --port");
         assert_eq!(error, Error::Config(expected));
         assert_eq!(first.url(), format!("http://127.0.0.1:{port}"));

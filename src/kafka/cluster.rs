@@ -11,12 +11,18 @@ use rdkafka::metadata::Metadata;
 use tracing::warn;
 
 use super::context::PlainContext;
+use super::security;
 use super::settings::{Settings, refuse_client};
 use crate::error::{Error, Result};
 use crate::port::Topic;
 
-/// A broker that is there answers within milliseconds; a start without one must not feel hung.
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// A broker that is there answers within milliseconds; a start without one must not feel hung. One
+/// that refuses us is not asked again, so the time is cut into tries.
+const CONNECT_TRIES: usize = 5;
+const CONNECT_TRY: Duration = Duration::from_secs(1);
+/// Events of the client that are looked through for a reason: librdkafka's log lines come that way
+/// too, and with `debug=all` they are thousands.
+const EVENTS_LOOKED_AT: usize = 10_000;
 /// Bound of a single question to a broker that was there before.
 pub(super) const ASK_WITHIN: Duration = Duration::from_secs(10);
 
@@ -33,22 +39,37 @@ impl Cluster {
     /// # Errors
     /// `Unavailable` when no broker answers within a few seconds.
     pub fn connect(settings: &Settings) -> Result<Self> {
-        let context = PlainContext::new("cluster");
+        let context = PlainContext::quiet("cluster");
         let client = BaseConsumer::from_config_and_context(&settings.cluster(), context)
             .map_err(|error| refuse_client(&error))?;
         let cluster = Self { client, bootstrap: settings.kafka.bootstrap.clone() };
-        cluster.metadata(None, CONNECT_WITHIN)?;
-        Ok(cluster)
+        let mut problem = None;
+        for _ in 0..CONNECT_TRIES {
+            let Err(error) = cluster.client.fetch_metadata(None, CONNECT_TRY) else {
+                return Ok(cluster);
+            };
+            let reason = cluster.reason();
+            if let Some(refusal) = security::explain(&reason, &settings.kafka) {
+                return Err(Error::Unavailable(refusal));
+            }
+            problem = Some(unreachable_broker(&cluster.bootstrap, &reason, &error));
+        }
+        Err(problem.unwrap_or_else(|| Error::Bug("not one try to connect".into())))
+    }
+
+    /// Why the last call failed (refused, wrong password, unknown host): it waits as an event of
+    /// the client. Empty when there is none.
+    fn reason(&self) -> String {
+        for _ in 0..EVENTS_LOOKED_AT {
+            let _event = self.client.poll(Duration::ZERO);
+        }
+        self.client.context().last_error()
     }
 
     fn metadata(&self, topic: Option<&str>, within: Duration) -> Result<Metadata> {
-        self.client.fetch_metadata(topic, within).map_err(|error| {
-            // The reason (refused, wrong password, unknown host) waits as an event of the client.
-            for _ in 0..8 {
-                let _event = self.client.poll(Duration::ZERO);
-            }
-            unreachable_broker(&self.bootstrap, &self.client.context().last_error(), &error)
-        })
+        self.client
+            .fetch_metadata(topic, within)
+            .map_err(|error| unreachable_broker(&self.bootstrap, &self.reason(), &error))
     }
 
     /// Counts the partitions of `topics`.
@@ -185,7 +206,7 @@ pub(super) fn topic_settings(settings: &Settings, name: &str) -> Result<Vec<(Str
 }
 
 pub(super) fn admin_client(settings: &Settings) -> Result<AdminClient<PlainContext>> {
-    AdminClient::from_config_and_context(&settings.admin(), PlainContext::new("admin"))
+    AdminClient::from_config_and_context(&settings.admin(), PlainContext::quiet("admin"))
         .map_err(|error| refuse_client(&error))
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{NoCustomPartitioner, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::types::RDKafkaRespErr;
@@ -40,6 +40,12 @@ fn forward_log(client: &'static str, level: RDKafkaLogLevel, facility: &str, lin
 struct LastError(Mutex<String>);
 
 impl LastError {
+    /// What is kept is the news of one broker; that all of them are gone says less.
+    fn set_unless_summary(&self, error: &KafkaError, reason: &str) {
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.set(reason);
+        }
+    }
     fn set(&self, reason: &str) {
         reason.clone_into(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
@@ -52,12 +58,17 @@ impl LastError {
 #[derive(Debug)]
 pub(super) struct PlainContext {
     client: &'static str,
+    /// Its calls return their own errors, which its log lines would only say again.
+    is_quiet: bool,
     last_error: LastError,
 }
 
 impl PlainContext {
     pub fn new(client: &'static str) -> Self {
-        Self { client, last_error: LastError::default() }
+        Self { client, is_quiet: false, last_error: LastError::default() }
+    }
+    pub fn quiet(client: &'static str) -> Self {
+        Self { is_quiet: true, ..Self::new(client) }
     }
     /// Empty when there was none.
     pub fn last_error(&self) -> String {
@@ -67,10 +78,16 @@ impl PlainContext {
 
 impl ClientContext for PlainContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        forward_log(self.client, level, facility, line);
+        // That a broker hangs up (on a client without TLS, say) is told in the log alone.
+        if facility == "FAIL" {
+            self.last_error.set(line);
+        }
+        if !self.is_quiet || (level as i32) > RDKafkaLogLevel::Info as i32 {
+            forward_log(self.client, level, facility, line);
+        }
     }
-    fn error(&self, _: KafkaError, reason: &str) {
-        self.last_error.set(reason);
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.last_error.set_unless_summary(&error, reason);
         telemetry::log::client_error(self.client, reason);
     }
 }
@@ -228,8 +245,8 @@ impl ClientContext for DeliveryContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         forward_log(self.client, level, facility, line);
     }
-    fn error(&self, _: KafkaError, reason: &str) {
-        self.last_error.set(reason);
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.last_error.set_unless_summary(&error, reason);
         telemetry::log::client_error(self.client, reason);
     }
 }

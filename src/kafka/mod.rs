@@ -11,6 +11,7 @@ mod context;
 mod fetch;
 mod member;
 mod publisher;
+mod security;
 mod session;
 mod settings;
 pub mod topics;

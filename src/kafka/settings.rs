@@ -5,6 +5,7 @@ use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 
+use super::security;
 use crate::config;
 use crate::error::{Error, Result};
 use crate::port::Topic;
@@ -36,7 +37,8 @@ pub(super) struct Settings {
 
 impl Settings {
     /// # Errors
-    /// `Config` naming every entry of `kafka.properties` that cannot be used.
+    /// `Config` naming every entry of `kafka.properties` that cannot be used, or a file of keys or
+    /// certificates that cannot be read.
     pub fn new(config: &config::Config) -> Result<Self> {
         let (mut properties, mut problems) = (Vec::new(), Vec::new());
         for entry in config.kafka.properties.iter().filter(|entry| !entry.trim().is_empty()) {
@@ -45,6 +47,9 @@ impl Settings {
                 None => problems.push("an entry without '='".to_owned()),
                 Some((name, _)) if RESERVED.contains(&name.trim()) => {
                     problems.push(format!("'{}' is set by ticksmith itself", name.trim()));
+                }
+                Some((name, _)) if let Some(key) = security::key_of(name.trim()) => {
+                    problems.push(format!("'{}' is set by {key}", name.trim()));
                 }
                 Some((name, value)) => {
                     properties.push((name.trim().to_owned(), value.trim().to_owned()));
@@ -57,6 +62,7 @@ impl Settings {
                 problems.join(", ")
             )));
         }
+        security::check(&config.kafka)?;
         Ok(Self {
             kafka: config.kafka.clone(),
             topics: config.topics.clone(),
@@ -74,6 +80,9 @@ impl Settings {
         let mut client = ClientConfig::new();
         client.set("bootstrap.servers", &self.kafka.bootstrap);
         client.set("client.id", "ticksmith");
+        for (name, value) in security::properties(&self.kafka) {
+            client.set(name, value);
+        }
         // A broker that comes back is found within a second instead of ten.
         client.set("reconnect.backoff.max.ms", "1000");
         client.set("allow.auto.create.topics", "false");
@@ -142,19 +151,12 @@ impl Settings {
 
     /// Asks for metadata and for watermarks that include open transactions.
     pub fn cluster(&self) -> ClientConfig {
-        self.asking(&[("isolation.level", "read_uncommitted".into())])
+        self.client(&[("isolation.level", "read_uncommitted".into())])
     }
 
     /// Creates and describes topics.
     pub fn admin(&self) -> ClientConfig {
-        self.asking(&[])
-    }
-
-    /// A client whose calls return their own errors: its log would only say them again.
-    fn asking(&self, specific: &[(&str, String)]) -> ClientConfig {
-        let mut client = self.client(specific);
-        client.set_log_level(RDKafkaLogLevel::Critical);
-        client
+        self.client(&[])
     }
 
     fn producer(&self, specific: &[(&str, String)]) -> ClientConfig {
@@ -218,6 +220,9 @@ pub(super) fn topic_name(topics: &config::Topics, topic: Topic) -> &str {
 /// A client that could not be made: a wrong setting, told without its value.
 pub(super) fn refuse_client(error: &KafkaError) -> Error {
     Error::Config(match error {
+        KafkaError::ClientCreation(reason) if let Some(text) = security::refused_file(reason) => {
+            text
+        }
         KafkaError::ClientConfig(_, _, name, _) => {
             format!(
                 "kafka: librdkafka does not accept this value of '{name}'; mend kafka.properties"
@@ -249,9 +254,11 @@ mod tests {
 
     #[test]
     fn what_carries_the_promise_cannot_be_overridden_and_values_stay_secret() {
-        let refused = Settings::new(&config_with(&["isolation.level=hunter2", "hunter3"]));
+        let properties = ["isolation.level=hunter2", "hunter3", "sasl.password=hunter4"];
+        let refused = Settings::new(&config_with(&properties));
         let text = refused.expect_err("refused").to_string();
         assert!(text.contains("'isolation.level'") && text.contains("without '='"), "{text}");
+        assert!(text.contains("'sasl.password' is set by kafka.sasl_password"), "{text}");
         assert!(!text.contains("hunter"), "{text}");
     }
 }

@@ -1,6 +1,6 @@
 //! Creates the topics, or tells how they differ from the configuration. What exists is not changed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::RDKafkaErrorCode;
@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::port::Topic;
 
 const CREATE_WITHIN: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const HOUR_MS: u64 = 3_600_000;
 
 /// What a topic should be.
@@ -97,6 +98,7 @@ pub fn ensure(config: &Config) -> Result<Vec<TopicReport>> {
         .map(|plan| {
             let missing = cluster.partition_count(&plan.name)? == 0;
             let (partitions, state) = if missing && create(&settings, plan)? {
+                await_visible(&cluster, plan)?;
                 (plan.partitions, TopicState::Created)
             } else {
                 let shape = cluster.shape(&plan.name)?;
@@ -134,6 +136,24 @@ fn create(settings: &Settings, plan: &TopicPlan) -> Result<bool> {
         }
     }
     Ok(true)
+}
+
+/// The controller answers before a busy broker's metadata shows the topic; whoever starts next must
+/// find it.
+fn await_visible(cluster: &Cluster, plan: &TopicPlan) -> Result<()> {
+    let asked_at = Instant::now();
+    while cluster.partition_count(&plan.name)? < plan.partitions {
+        if asked_at.elapsed() >= CREATE_WITHIN {
+            return Err(Error::Unavailable(format!(
+                "topic '{}' was created, but the broker does not show it after {} s; look at its \
+                 log, then run `ticksmith topics` again",
+                plan.name,
+                CREATE_WITHIN.as_secs()
+            )));
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
+    Ok(())
 }
 
 fn compare(settings: &Settings, plan: &TopicPlan, shape: (u32, u32)) -> Result<TopicState> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use rustls::crypto::aws_lc_rs;
 use serde::{Deserialize, Serialize};
 use ureq::http::{Response, StatusCode};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
@@ -95,7 +96,10 @@ impl Registry {
     /// `Config`: the address is no HTTP URL or holds credentials, or the CA file is unreadable.
     pub fn new(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self> {
         let url = checked_url(&settings.url)?;
-        let tls = TlsConfig::builder().root_certs(root_certs(&settings.ca_file)?).build();
+        let tls = TlsConfig::builder()
+            .root_certs(root_certs(&settings.ca_file)?)
+            .unversioned_rustls_crypto_provider(Arc::new(aws_lc_rs::default_provider()))
+            .build();
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(CONNECT_WITHIN))

@@ -275,7 +275,7 @@ fn tls_trusts_the_authority_of_the_file_and_no_other() {
     let read = |name: &str| format!("{FIXTURES}/{name}");
     let certificate = CertificateDer::from_pem_file(read("server.pem")).expect("a certificate");
     let key = PrivateKeyDer::from_pem_file(read("server.key")).expect("a key");
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("versions")

@@ -60,7 +60,7 @@ pub fn run(_args: Args, config: Config) -> Result<()> {
     let plan = plan_feed(&config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let shutdown = Shutdown::on_signals()?;
-    let server = Server::bind(&config.http.bind, config.producer.http_port, "producer.http_port")?;
+    let server = Server::bind(&config.http, config.producer.http_port, "producer.http_port")?;
     let readiness = Readiness::not_yet("connecting to the feed");
     let _health = serve(server, readiness.clone(), &shutdown)?;
     let avro = registry::open_avro(&config.schema_registry, &config.topics, clock.clone())?;

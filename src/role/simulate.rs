@@ -17,7 +17,7 @@ pub struct Args {
     /// Port to listen on; 0 takes any that is free
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
-    /// Key that clients must give; several separated by commas
+    /// Key that clients must give; several separated by commas. No secret: others see flags in `ps`
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
     /// Symbols that exist [default: those of the configuration and some sixty well-known ones]
@@ -95,7 +95,7 @@ pub fn run(args: Args, config: Config) -> Result<()> {
         .map_err(|error| Error::Unavailable(format!("no thread for the simulator: {error}")))?;
     runtime.block_on(async {
         let listener = listen(&config.http.bind, config.simulator.port).await?;
-        announce(&listener, &options, &config.simulator.key);
+        announce(&listener, &options);
         serve(listener, options, shutdown).await
     })
 }
@@ -150,7 +150,8 @@ fn default_symbols(config: &Config) -> Vec<String> {
     symbols
 }
 
-fn announce(listener: &TcpListener, options: &SimulatorOptions, key: &str) {
+/// Without the key: people may have given it their real one.
+fn announce(listener: &TcpListener, options: &SimulatorOptions) {
     let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
     let what = match &options.source {
         Source::Market(market) => {
@@ -160,5 +161,5 @@ fn announce(listener: &TcpListener, options: &SimulatorOptions, key: &str) {
             format!("{} recorded frames of {} symbols", recording.frames, recording.symbols.len())
         }
     };
-    tracing::info!("simulating Finnhub on ws://{address}/?token={key}: {what}");
+    tracing::info!("simulating Finnhub on ws://{address}/ with {what}; its key is simulator.key");
 }

@@ -47,7 +47,7 @@ pub fn run(args: Args, config: Config) -> Result<()> {
     let rules = wiring::rules(&config)?;
     let shutdown = Shutdown::on_signals()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let server = Server::bind(&config.http.bind, config.stream.http_port, "stream.http_port")?;
+    let server = Server::bind(&config.http, config.stream.http_port, "stream.http_port")?;
     let board = StreamBoard::default();
     let _pages = serve(server, &board, &shutdown)?;
     let avro = registry::open_avro(&config.schema_registry, &config.topics, Arc::clone(&clock))?;

@@ -115,7 +115,7 @@ impl Args {
 /// `Config`: the port is taken, the data directory cannot be written or is in use, the feed refuses
 /// the key. Whatever stops the pipeline.
 pub fn run(args: Args, mut config: Config) -> Result<()> {
-    let server = Server::bind(&config.http.bind, config.http.port, "--port")?;
+    let server = Server::bind(&config.http, config.http.port, "--port")?;
     let feed = Feed::choose(&args, &mut config)?;
     let data = DataDirectory::open(&config.embedded.data)?;
     let stop = Shutdown::on_signals()?;

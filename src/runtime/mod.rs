@@ -1,11 +1,14 @@
-//! The process around a role: clean shutdown, backoff, the only caller of the system clock.
+//! The process around a role: clean shutdown, backoff, no core dumps, the only caller of the system
+//! clock.
 
 pub mod backoff;
 pub mod clock;
+pub mod core_dump;
 pub mod panic;
 pub mod shutdown;
 
 pub use backoff::{Backoff, BackoffBounds, Pace};
 pub use clock::SystemClock;
+pub use core_dump::forbid_core_dumps;
 pub use panic::install_panic_hook;
 pub use shutdown::Shutdown;

@@ -29,10 +29,10 @@ const ARROWS: [(&str, &[&str]); 18] = [
 const ADAPTER: &[&str] = &["model", "codec", "port", "config", "telemetry", "runtime", "error"];
 
 /// Vendor crates and the rooms they live in. A dependency that is missing here is an error.
-const HOMES: [(&str, &[&str]); 34] = [
+const HOMES: [(&str, &[&str]); 35] = [
     ("apache_avro", &["codec"]),
     ("axum", &["http"]),
-    ("base64", &["registry"]),
+    ("base64", &["http", "registry"]),
     (
         "chrono",
         &["engine", "codec", "config", "cassandra", "embedded", "http", "websocket", "role"],
@@ -52,7 +52,7 @@ const HOMES: [(&str, &[&str]); 34] = [
     ("rdkafka", &["kafka"]),
     ("rusqlite", &["embedded"]),
     ("rustc_hash", EVERYWHERE),
-    ("rustls", &["registry", "websocket"]),
+    ("rustls", &["cassandra", "registry"]),
     ("scylla", &["cassandra"]),
     ("serde", EVERYWHERE),
     ("serde_json", &["codec", "config", "cassandra", "registry", "websocket", "http", "role"]),
@@ -78,6 +78,7 @@ const HOMES: [(&str, &[&str]); 34] = [
     ),
     ("tracing_subscriber", &["telemetry"]),
     ("ureq", &["registry"]),
+    ("webpki_roots", &["cassandra"]),
     ("proptest", &[]),
     ("tempfile", &["role"]),
 ];

@@ -72,8 +72,13 @@ impl Page {
         page.resize(width, height);
         let dark = json!({"name": "prefers-color-scheme", "value": "dark"});
         page.call("Emulation.setEmulatedMedia", json!({"features": [dark]}));
-        page.call("Page.navigate", json!({"url": url}));
+        page.go(url);
         page
+    }
+
+    /// Opens another address.
+    pub fn go(&mut self, url: &str) {
+        self.call("Page.navigate", json!({"url": url}));
     }
 
     pub fn resize(&mut self, width: u32, height: u32) {

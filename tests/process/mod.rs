@@ -3,7 +3,7 @@
 // Each test file is a crate of its own and uses what it needs.
 #![allow(dead_code)]
 
-use std::io::{BufRead, BufReader, Lines, Read};
+use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
 /// Killed on drop.
@@ -34,17 +34,15 @@ pub fn ticksmith(arguments: &[&str]) -> Command {
 impl Up {
     /// Starts `up`, on a free port unless one is named, and waits until it has said where.
     pub fn start(arguments: &[&str]) -> Self {
-        Self::start_in(arguments, None)
+        Self::start_with(arguments, &[])
     }
 
-    /// The same with another place for throw-away directories.
-    pub fn start_in(arguments: &[&str], temporary: Option<&std::path::Path>) -> Self {
+    /// The same with variables of the environment.
+    pub fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let any_port: &[&str] =
             if arguments.contains(&"--port") { &["up"] } else { &["up", "--port", "0"] };
         let mut command = ticksmith(&[any_port, arguments].concat());
-        if let Some(temporary) = temporary {
-            command.env("TMPDIR", temporary);
-        }
+        command.envs(environment.iter().copied());
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let mut said = Vec::new();
@@ -106,12 +104,8 @@ impl Up {
 
 /// Runs a command to its end: exit code, stdout, stderr.
 pub fn run(command: &mut Command) -> (i32, String, String) {
-    let mut child =
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-    let mut out = String::new();
-    child.stdout.take().expect("piped").read_to_string(&mut out).expect("text");
-    let mut err = String::new();
-    child.stderr.take().expect("piped").read_to_string(&mut err).expect("text");
-    let status = child.wait().expect("it ends");
-    (status.code().unwrap_or(-1), out, err)
+    // Both streams at once: a process that says much on one waits for it to be read.
+    let output = command.output().expect("it starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
 }

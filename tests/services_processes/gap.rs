@@ -5,7 +5,8 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::harness::proxy::Proxy;
-use crate::harness::{World, address_in, eventually, with_steady_servers};
+use crate::harness::world::address_in;
+use crate::harness::{World, eventually, with_steady_servers};
 
 /// 2024-03-11 14:58:20 UTC: 100 s before five minutes and an hour end together.
 const BASE_MS: i64 = 1_710_169_100_000;

@@ -1,25 +1,10 @@
 //! What is missing or refuses is named in one line with its remedy, and the exit code says whose
 //! turn it is.
 
-use crate::harness::{World, with_steady_servers};
+use crate::harness::{World, refused, with_steady_servers};
 
 /// Nobody listens there: the port is one that programs do not get.
 const NOBODY: &str = "127.0.0.1:1";
-
-/// Exactly one line of error, that holds every one of `words`, and the exit code.
-fn refused(world: &World, arguments: &[&str], code: i32, words: &[&str]) {
-    let ended = world.run(arguments);
-    let said =
-        format!("ticksmith {}: exit code {}:\n{}", arguments.join(" "), ended.code(), ended.said);
-    assert_eq!(ended.code(), code, "{said}");
-    let errors: Vec<&str> =
-        ended.said.lines().filter_map(|line| line.strip_prefix("ticksmith: ")).collect();
-    let [error] = errors[..] else { panic!("not one line of error: {said}") };
-    for word in words {
-        assert!(error.contains(word), "'{word}' is not named: {said}");
-    }
-    assert!(!ended.said.contains("panicked"), "{said}");
-}
 
 #[test]
 fn without_topics_the_missing_one_is_named_with_the_command_that_makes_it() {

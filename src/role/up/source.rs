@@ -84,7 +84,11 @@ impl Feed {
     pub fn describe(&self, config: &Config) -> String {
         let (symbols, rate) = (config.finnhub.symbols.len(), config.simulator.rate);
         match self {
-            Self::Away => format!("{}, {symbols} symbols", config.finnhub.url),
+            Self::Away => {
+                let address = Address::parse(&config.finnhub.url);
+                let shown = address.as_ref().map_or("feed", Address::shown);
+                format!("{shown}, {symbols} symbols")
+            }
             Self::Market { past } => {
                 format!("simulated market, {symbols} symbols, {rate} trades/s{}", past.describe())
             }

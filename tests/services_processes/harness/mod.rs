@@ -1,15 +1,18 @@
 //! What every case needs: servers, a world of topics and tables of its own, processes in it.
 
+// Two test files use it, each what it needs.
+#![allow(dead_code)]
+
 pub mod foreign;
 mod kafka;
 mod process;
 pub mod proxy;
-mod world;
+pub mod world;
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-pub use world::{World, address_in};
+pub use world::World;
 
 /// Far beyond what anything here takes; only a hang is ended by it.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -35,6 +38,21 @@ pub fn server(variable: &str) -> String {
              `make test-integration` or `scripts/with-services.sh cargo test --test 'services_*'`"
         )
     })
+}
+
+/// Exactly one line of error, that holds every one of `words`, and the exit code.
+pub fn refused(world: &World, arguments: &[&str], code: i32, words: &[&str]) {
+    let ended = world.run(arguments);
+    let said =
+        format!("ticksmith {}: exit code {}:\n{}", arguments.join(" "), ended.code(), ended.said);
+    assert_eq!(ended.code(), code, "{said}");
+    let errors: Vec<&str> =
+        ended.said.lines().filter_map(|line| line.strip_prefix("ticksmith: ")).collect();
+    let [error] = errors[..] else { panic!("not one line of error: {said}") };
+    for word in words {
+        assert!(error.contains(word), "'{word}' is not named: {said}");
+    }
+    assert!(!ended.said.contains("panicked"), "{said}");
 }
 
 /// Asks again and again until there is an answer. `what` and the last refusal make the failure.

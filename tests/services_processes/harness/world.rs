@@ -164,8 +164,12 @@ impl World {
     /// Starts the simulator; returns it with its address.
     pub fn start_simulator(&self, frames: &Frames, more: &[&str]) -> (Process, String) {
         let path = frames.path.to_str().expect("the path is text");
-        let arguments = [&["simulate", "--port", "0", "--frames", path], more].concat();
-        let mut simulator = self.start(&arguments);
+        self.start_market(&[&["--frames", path], more].concat())
+    }
+
+    /// The same without a recording.
+    pub fn start_market(&self, more: &[&str]) -> (Process, String) {
+        let mut simulator = self.start(&[&["simulate", "--port", "0"], more].concat());
         let address = simulator.wait_for("its address", address_in);
         let url = format!("ws://{address}");
         (simulator, url)
@@ -177,7 +181,9 @@ impl World {
 
     pub fn observer(&self) -> Observer {
         let topic = self.setting("TOPICS__TRADES");
-        Observer::new(self.setting("KAFKA__BOOTSTRAP"), self.setting("KAFKA__GROUP"), topic)
+        // The listener that is open even where the world's own one is not.
+        let bootstrap = server("TICKSMITH_TEST_KAFKA");
+        Observer::new(&bootstrap, self.setting("KAFKA__GROUP"), topic)
     }
 
     /// Waits until the trades topic holds so many records.
