@@ -12,6 +12,7 @@ use super::settings::Settings;
 use super::writer::Writer;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::port::log::{OnProgress, OnState};
 use crate::port::{Beat, Clock, Log, LogFactory, Polled, RawRecord, Restored, Topic};
 use crate::telemetry;
 
@@ -81,8 +82,8 @@ impl KafkaSession {
         }
         Err(Error::Config(format!(
             "topic '{name}' had {pinned} partitions when this process started and has {found} \
-             now; symbols would move away from their state: make new topics with the new count, a \
-             new changelog and a new kafka.group"
+             now; symbols would move away from their state: make new topics (topics.*) with the new \
+             count and a new kafka.group"
         )))
     }
 
@@ -94,21 +95,6 @@ impl KafkaSession {
                 .map_err(|error| Error::Bug(format!("offset {offset} to commit: {error}")))?;
         }
         Ok(list)
-    }
-
-    fn check_log_start(&self, partition: i32, restored: &Restored) -> Result<()> {
-        let Some(committed) = restored.committed.filter(|offset| *offset < restored.log_start)
-        else {
-            return Ok(());
-        };
-        let (name, start) = (self.settings.name(Topic::Trades), restored.log_start);
-        Err(Error::Config(format!(
-            "topic '{name}' partition {partition}: group '{}' stands at offset {committed}, but \
-             the log begins at {start}, so {} records are gone unseen; either bring them back, or \
-             accept the gap by starting afresh with a new kafka.group and a new changelog topic",
-            self.settings.kafka.group,
-            start - committed,
-        )))
     }
 }
 
@@ -139,31 +125,26 @@ impl Log for KafkaSession {
     fn restore(
         &mut self,
         partition: i32,
-        on_state: &mut crate::port::log::OnState<'_>,
+        on_state: &mut OnState<'_>,
+        on_progress: &mut OnProgress<'_>,
     ) -> Result<Restored> {
-        let began_us = self.clock.monotonic_us();
         // As long as a dead predecessor's transaction may stay open, and some.
         let timeout_ms = u64::from(self.settings.kafka.transaction_timeout_ms) + 15_000;
         let committed = self.member()?.committed(partition, Duration::from_millis(timeout_ms))?;
-        let (log_start, _) =
+        let (log_start, log_end) =
             self.cluster.watermarks(self.settings.name(Topic::Trades), partition)?;
-        let restored = Restored { committed, log_start };
-        self.check_log_start(partition, &restored)?;
-        let (start, end) =
-            self.cluster.watermarks(self.settings.name(Topic::Changelog), partition)?;
+        let range = self.cluster.watermarks(self.settings.name(Topic::Changelog), partition)?;
         if self.changelog.is_none() {
             self.changelog = Some(ChangelogReader::new(&self.settings)?);
         }
         let newest = match &mut self.changelog {
-            Some(changelog) => changelog.read(partition, start, end)?,
+            Some(changelog) => changelog.read(partition, range, on_progress)?,
             None => return Err(Error::Bug("the changelog reader was just made".into())),
         };
         for (key, value) in &newest {
             on_state(key, value)?;
         }
-        let restore_us = self.clock.monotonic_us() - began_us;
-        telemetry::log::restored(partition, newest.len(), restore_us);
-        Ok(restored)
+        Ok(Restored { committed, log_start, log_end })
     }
 
     fn seek(&mut self, partition: i32, offset: i64) -> Result<()> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ticksmith::error::{Error, Result};
 use ticksmith::model::feed_event::FEED_EVENT_HEADER;
 use ticksmith::model::partition_for_key;
+use ticksmith::port::log::RestoreProgress;
 use ticksmith::port::{Beat, Log, LogFactory, OutRecord, Publisher, Topic};
 
 pub const PARTITIONS: u32 = 3;
@@ -74,14 +75,21 @@ impl Follower {
         self.next.clear();
         for partition in partitions {
             let mut state = BTreeMap::new();
-            let restored = self
-                .log
-                .restore(*partition, &mut |key, value| {
-                    let before = state.insert(key.to_vec(), value.to_vec());
-                    assert_eq!(before, None, "a key is handed out once");
-                    Ok(())
-                })
-                .expect("restored");
+            let mut progress = RestoreProgress::default();
+            let mut on_state = |key: &[u8], value: &[u8]| {
+                let before = state.insert(key.to_vec(), value.to_vec());
+                assert_eq!(before, None, "a key is handed out once");
+                Ok(())
+            };
+            let mut on_progress = |told: RestoreProgress| {
+                assert!(told.records >= progress.records && told.bytes >= progress.bytes);
+                assert!(told.records <= told.records_max, "{told:?}");
+                progress = told;
+            };
+            let restored = self.log.restore(*partition, &mut on_state, &mut on_progress);
+            let restored = restored.expect("restored");
+            assert!(progress.records >= state.len() as u64, "{progress:?}");
+            assert!(restored.log_end >= restored.log_start, "{restored:?}");
             let next = restored.committed.unwrap_or(restored.log_start);
             self.log.seek(*partition, next).expect("sought");
             self.state.insert(*partition, state);
