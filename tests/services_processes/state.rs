@@ -17,7 +17,7 @@ fn records_deleted_unread_stop_the_stream_with_the_choices() {
     let choices = ["ticksmith reset --to-earliest --apply", "--to-datetime", "new kafka.group"];
     let words = [&[&*topic, "begins at", "records are gone unread"], &choices[..]].concat();
     produce(&world);
-    let mut stream = world.start(&["stream"]);
+    let stream = world.start(&["stream"]);
     world.wait_until_read();
 
     // In the middle of its work: it slept while the records came and went.

@@ -279,7 +279,7 @@ impl Log for EmbeddedSession {
                 progress.bytes += (key.len() + value.len()) as u64;
             }
             progress.records += 1;
-            if progress.records % PROGRESS_EVERY == 0 || progress.records == records_max {
+            if progress.records.is_multiple_of(PROGRESS_EVERY) || progress.records == records_max {
                 on_progress(progress);
             }
         }
