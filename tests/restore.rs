@@ -239,7 +239,10 @@ fn a_lost_meta_record_is_told() {
 fn a_changelog_that_lost_its_beginning_is_told() {
     let world = World::new();
     let windows = world.meta(0).windows.expect("counted");
-    let is_first = |record: &StateRecord| matches!(record, StateRecord::Window(window) if window.start_ms <= START_MS);
+    let is_first = |record: &StateRecord| match record {
+        StateRecord::Window(window) => window.start_ms <= START_MS,
+        _ => false,
+    };
     let lost = world.state(0).iter().filter(|(_, record)| is_first(record)).count() as i64;
     world.lose(is_first);
     let text = world.refusal();

@@ -82,8 +82,8 @@ impl KafkaSession {
         }
         Err(Error::Config(format!(
             "topic '{name}' had {pinned} partitions when this process started and has {found} \
-             now; symbols would move away from their state: make new topics (topics.*) with the new \
-             count and a new kafka.group"
+             now; symbols would move away from their state: make new topics (topics.*) with the \
+             new count and a new kafka.group"
         )))
     }
 
