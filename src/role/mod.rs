@@ -4,6 +4,7 @@ pub mod audit;
 pub mod bars;
 pub mod cassandra_init;
 pub mod config;
+mod duration;
 pub mod explain;
 pub mod producer;
 mod range_query;
