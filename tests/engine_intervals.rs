@@ -120,6 +120,16 @@ impl Bench {
     }
 }
 
+/// The latest feed time that the log speaks of. An event without one is dated by its producer's
+/// clock, which is half a minute slow at most.
+fn newest_ms(log: &[Record]) -> i64 {
+    let of_record = |record: &Record| match record {
+        Record::Trade(trade) => trade.trade_time_ms,
+        Record::Event(event) => event.feed_time_ms.unwrap_or(event.at_us / 1_000 + 30_000),
+    };
+    log.iter().map(of_record).max().unwrap_or(i64::MIN)
+}
+
 /// The whole log in one go.
 fn replayed(log: &[Record], texts: &[&str]) -> Bench {
     let mut bench = Bench::new(texts);
@@ -166,10 +176,7 @@ proptest! {
                 if let (true, Some(watermark_ms)) = (is_new, bench.meta().watermark_ms) {
                     // Not later than it has to be.
                     let base_ms = intervals[0].length_ms().max(1_200_000);
-                    let newest_ms = log[..done].iter().filter_map(|record| match record {
-                        Record::Trade(trade) => Some(trade.trade_time_ms),
-                        Record::Event(event) => event.feed_time_ms,
-                    }).max().unwrap_or(watermark_ms).max(watermark_ms);
+                    let newest_ms = newest_ms(&log[..done]).max(watermark_ms);
                     prop_assert!(from_ms <= newest_ms + base_ms + known.interval.length_ms());
                 }
                 let told = bench.closed_before(known.interval, from_ms);

@@ -1,5 +1,6 @@
-//! `ticksmith reset`: go back in the trades topic on purpose. The stream then reads the records once
-//! more and writes the bars anew as a new generation, which nothing of the old one can take back.
+//! `ticksmith reset`: go back in the trades topic on purpose. The stream then reads the records
+//! once more and writes the bars anew as a new generation, which nothing of the old one can take
+//! back.
 //!
 //! It is also the remedy when state and offsets no longer fit each other, so it judges neither: it
 //! needs the trades topic, and takes from the state what is left of it.

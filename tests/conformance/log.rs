@@ -370,10 +370,9 @@ pub fn tells_when_a_record_was_written(world: &mut dyn World) {
         assert_eq!(ask(first.at_ms), Some(first), "at that time or later");
         assert_eq!(ask(i64::MAX / 2), None, "nothing is written in times to come");
         let later = ask(first.at_ms + 1);
-        let is_later = |one: ticksmith::port::Written| {
-            one.at_ms > first.at_ms && (1..count).contains(&one.offset)
-        };
-        assert!(later.is_none_or(is_later), "{first:?} and then {later:?} of {count}");
+        assert!(
+            later.is_none_or(|one| one.at_ms > first.at_ms && (1..count).contains(&one.offset))
+        );
     }
     publish(world, 60..120);
     let rest = follower.poll_records(60);

@@ -21,8 +21,10 @@ fn world_with_backlog(case: &str) -> World {
     world
 }
 
-/// Every bar of the intervals, by interval, symbol and start.
-fn bars(world: &World, intervals: &[&str]) -> BTreeMap<(String, String, i64), Value> {
+/// By interval, symbol and start.
+type Bars = BTreeMap<(String, String, i64), Value>;
+
+fn bars(world: &World, intervals: &[&str]) -> Bars {
     let symbols = world.cql_column("SELECT symbol FROM {}.symbols");
     assert!(symbols.len() > 1, "{symbols:?}");
     let mut bars = BTreeMap::new();
@@ -39,6 +41,15 @@ fn bars(world: &World, intervals: &[&str]) -> BTreeMap<(String, String, i64), Va
         }
     }
     bars
+}
+
+/// The first difference is told.
+fn assert_same(found: &Bars, expected: &Bars) {
+    for (key, row) in expected {
+        assert_eq!(found.get(key), Some(row), "{key:?}");
+    }
+    let surplus = found.keys().find(|key| !expected.contains_key(*key));
+    assert_eq!(surplus, None, "it should not be there");
 }
 
 fn silver_records(world: &World) -> i64 {
@@ -62,18 +73,24 @@ fn a_replay_writes_the_same_bars_as_a_new_generation() {
     assert!(stream.is_running(), "it goes on");
     assert_eq!(stream.terminate().code(), 0, "stream after SIGTERM");
 
-    let committed = world.observer().committed().expect("committed");
+    let stands = || {
+        let mut offsets = world.observer().committed().expect("committed");
+        // No symbol of the market lives in every partition.
+        offsets.retain(|_, offset| *offset > 0);
+        offsets
+    };
+    let committed = stands();
     let plan = world.succeed(&["reset", "--to-datetime", &asked]);
     for part in ["anew from 2024-03-11T20:00:00Z on, as generation 1", "nothing was changed"] {
         assert!(plan.contains(part), "{part}:\n{plan}");
     }
-    assert_eq!(world.observer().committed().expect("committed"), committed, "a plan is a plan");
+    assert_eq!(stands(), committed, "a plan is a plan");
     let done = world.succeed(&["reset", "--to-datetime", &asked, "--apply"]);
     assert!(done.contains("done: generation 1"), "{done}");
-    assert!(world.observer().committed().expect("committed") < committed, "back");
+    assert!(stands().values().sum::<i64>() < committed.values().sum(), "back");
 
     world.succeed(&["stream", "--until-end", "--drain"]);
-    assert_eq!(world.observer().committed().expect("committed"), committed, "and there again");
+    assert_eq!(stands(), committed, "and there again");
     let expected = before.into_iter().map(|(key, mut row)| {
         if key.2 >= EIGHT_PM_MS {
             row["generation"] = 1.into();
@@ -84,7 +101,7 @@ fn a_replay_writes_the_same_bars_as_a_new_generation() {
     let generations =
         |wanted: i64| after.values().filter(|row| row["generation"] == wanted).count();
     assert!(generations(0) > 0 && generations(1) > 0);
-    assert_eq!(after, expected);
+    assert_same(&after, &expected);
     // Trades before 20:00 were told of before: 65 of 105 minutes came once more.
     let again = silver_records(&world) - silver;
     assert!(silver / 2 < again && again < silver * 3 / 4, "{again} of {silver} came again");
@@ -111,10 +128,16 @@ fn an_interval_is_added_between_two_runs() {
     world.succeed(&["cassandra-init"]);
     world.succeed(&["stream", "--until-end", "--drain"]);
     let fresh = bars(&world, &["5m", "15m", "1h"]);
-    let first = found.keys().filter(|key| key.0 == "15m").map(|key| key.2).min();
-    let first = first.expect("bars of the new interval");
-    let expected: BTreeMap<_, _> =
-        fresh.into_iter().filter(|(key, _)| key.0 != "15m" || key.2 >= first).collect();
-    assert_eq!(found, expected);
-    assert!(found.keys().filter(|key| key.0 == "15m").count() > 2, "not only the last ones");
+    // Each partition had come as far as it had when the interval was added.
+    let mut first: BTreeMap<&str, i64> = BTreeMap::new();
+    for key in found.keys().filter(|key| key.0 == "15m") {
+        first.entry(&key.1).or_insert(key.2);
+    }
+    let is_told = |key: &(String, String, i64)| {
+        key.0 != "15m" || first.get(key.1.as_str()).is_some_and(|first| key.2 >= *first)
+    };
+    let of_all = fresh.keys().filter(|key| key.0 == "15m").map(|key| key.2).min();
+    assert!(first.values().any(|first| Some(*first) > of_all), "it began in the middle");
+    let expected = fresh.iter().filter(|(key, _)| is_told(key));
+    assert_same(&found, &expected.map(|(key, row)| (key.clone(), row.clone())).collect());
 }

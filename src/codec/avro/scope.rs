@@ -50,3 +50,29 @@ impl ScopeRecord {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::avro::Avro;
+    use crate::model::StateRecord;
+
+    #[test]
+    fn a_scope_round_trips_under_its_key() {
+        let known = |text: &str, from_ms| {
+            let interval = Interval::parse(text).expect("valid");
+            ActiveInterval { interval, from_ms }
+        };
+        let scope = Scope {
+            intervals: vec![known("5m", None), known("1h", Some(7))],
+            told: Some(Told { below_offset: 12, before_ms: -1 }),
+        };
+        let avro = Avro::single_object();
+        for scope in [scope, Scope::default()] {
+            let record = StateRecord::Scope(scope);
+            let (key, value) = avro.encode_state(&record).expect("encodes");
+            assert_eq!(key, b"scope");
+            assert_eq!(avro.decode_state(&key, &value.expect("a value")), Ok(record));
+        }
+    }
+}

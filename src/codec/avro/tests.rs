@@ -5,9 +5,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    Accumulator, ActiveInterval, BarState, Candidate, Completeness, ConnectionState, Disposition,
-    Exclusion, FeedEventKind, GapCause, Interval, LateWindow, Lateness, Loss, Origin, OwnedSpan,
-    PartitionMeta, PricePoint, Scope, Session, SymbolFeed, Tally, Told, Verdict, WindowState,
+    Accumulator, BarState, Candidate, Completeness, ConnectionState, Disposition, Exclusion,
+    FeedEventKind, GapCause, Interval, LateWindow, Lateness, Loss, Origin, OwnedSpan,
+    PartitionMeta, PricePoint, Session, SymbolFeed, Tally, Verdict, WindowState,
 };
 
 const IDS: WriterIds = WriterIds { trade: 11, silver: 12, bar: 13, late: 14 };
@@ -133,14 +133,6 @@ fn sample_states() -> Vec<StateRecord> {
             generation: 1,
             partition_count: u32::MAX,
         }),
-        StateRecord::Scope(Scope {
-            intervals: vec![
-                ActiveInterval { interval, from_ms: None },
-                ActiveInterval { interval, from_ms: Some(7) },
-            ],
-            told: Some(Told { below_offset: 12, before_ms: -1 }),
-        }),
-        StateRecord::Scope(Scope::default()),
         StateRecord::Feed(SymbolFeed {
             symbol: "A/B".into(),
             spans: vec![
@@ -246,7 +238,7 @@ fn every_kind_of_event_and_every_symbol_of_a_bar_round_trips() {
 #[test]
 fn state_round_trips_and_eviction_is_a_tombstone() {
     let avro = with_registry();
-    let keys = ["meta", "scope", "scope", "feed/A/B", "window/1h/3600000/IC MARKETS:1"];
+    let keys = ["meta", "feed/A/B", "window/1h/3600000/IC MARKETS:1"];
     for (record, expected_key) in sample_states().into_iter().zip(keys) {
         let (key, value) = avro.encode_state(&record).expect("encodes");
         assert_eq!(String::from_utf8_lossy(&key), expected_key);
@@ -259,7 +251,7 @@ fn state_round_trips_and_eviction_is_a_tombstone() {
         interval: Interval::parse("1h").expect("valid"),
         start_ms: 3_600_000,
     };
-    assert_eq!(avro.encode_state(&evicted), Ok((keys[4].into(), None)));
+    assert_eq!(avro.encode_state(&evicted), Ok((keys[2].into(), None)));
 }
 
 #[test]

@@ -54,7 +54,7 @@ struct Part {
 pub struct Plan {
     asked: Asked,
     rules: Arc<Rules>,
-    /// Bars are written anew from here on, ms; `None`: all of them, since the log has its beginning.
+    /// Bars are written anew from here on, ms; `None`: all of them, since the log is whole.
     bars_from_ms: Option<i64>,
     parts: Vec<Part>,
     pub generation: i64,
