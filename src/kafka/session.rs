@@ -8,12 +8,13 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::changelog::ChangelogReader;
 use super::cluster::{Cluster, PartitionCounts, check_topics};
 use super::member::Member;
+use super::moment;
 use super::settings::Settings;
 use super::writer::Writer;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::port::log::{OnProgress, OnState};
-use crate::port::{Beat, Clock, Log, LogFactory, Polled, RawRecord, Restored, Topic};
+use crate::port::{Beat, Clock, Log, LogFactory, Polled, RawRecord, Restored, Topic, Written};
 use crate::telemetry;
 
 /// Opens sessions of one process: all of them share one transactional id, so that a new session
@@ -176,6 +177,13 @@ impl Log for KafkaSession {
 
     fn end_offset(&mut self, partition: i32) -> Result<i64> {
         self.member()?.stable_end(partition)
+    }
+
+    fn written_since(&mut self, partition: i32, time_ms: i64) -> Result<Option<Written>> {
+        match self.member()?.offset_at(partition, time_ms)? {
+            Some(offset) => moment::first_at(&self.settings, partition, offset),
+            None => Ok(None),
+        }
     }
 
     /// Records wait in the bounded fetch queue meanwhile, so nothing has to be paused; the broker
