@@ -14,6 +14,7 @@ use ticksmith::pipeline::{self, Parts, Schedule};
 use ticksmith::port::log::{OnProgress, OnState};
 use ticksmith::port::{
     Beat, BeatReport, Clock, Live, Log, LogFactory, OutRecord, Polled, RawRecord, Restored, Topic,
+    Written,
 };
 use ticksmith::runtime::{Shutdown, SystemClock};
 
@@ -365,6 +366,9 @@ impl Log for TrimmedLog {
     }
     fn end_offset(&mut self, partition: i32) -> Result<i64> {
         self.inner.end_offset(partition)
+    }
+    fn written_since(&mut self, partition: i32, time_ms: i64) -> Result<Option<Written>> {
+        self.inner.written_since(partition, time_ms)
     }
     fn keep_alive(&mut self) -> Result<Option<Vec<i32>>> {
         self.inner.keep_alive()
