@@ -14,4 +14,6 @@ mod outage;
 mod path;
 mod refusals;
 mod restart;
+mod stop;
+mod store_away;
 mod tape;
