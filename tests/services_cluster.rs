@@ -1,5 +1,6 @@
-//! A Cassandra of three nodes of which one dies, and then another: as long as a quorum is there the
-//! stream goes on, without it the stream stalls and says so, and with it again it goes on by itself.
+//! A Cassandra of three nodes of which one dies, and then another: as long as a quorum is there
+//! the stream goes on, without it the stream stalls and says so, and with it again it goes on by
+//! itself.
 //!
 //! `make test-cluster` runs it. The other two nodes have loopback addresses of their own, which
 //! Linux has without further ado.

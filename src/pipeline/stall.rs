@@ -63,8 +63,8 @@ impl Pipeline {
         self.parts.live.ready(false, problem);
     }
 
-    /// Waits longer with every failure in a row, seen by the group: a store that is away for an hour
-    /// must not cost the partitions.
+    /// Waits longer with every failure in a row, seen by the group: a store that is away for an
+    /// hour must not cost the partitions.
     ///
     /// # Errors
     /// `Restore` when partitions moved meanwhile; the beat is void.

@@ -1,8 +1,8 @@
 //! A clean stop: the first SIGINT or SIGTERM asks every part to drain, the second ends the process.
 //!
-//! Both signals are blocked in every thread and awaited by one. So none is lost between the start of
-//! the process and the moment at which a role can act on it, no handler interrupts other code, and
-//! the second one is heard whatever the other threads hang in.
+//! Both signals are blocked in every thread and awaited by one. So none is lost between the start
+//! of the process and the moment at which a role can act on it, no handler interrupts other code,
+//! and the second one is heard whatever the other threads hang in.
 
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, Ordering};

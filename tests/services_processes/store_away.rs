@@ -1,5 +1,5 @@
-//! A Cassandra that is away, hangs, is slow, or has lost its tables: the stream stalls and says why,
-//! keeps its partitions all the while, and goes on by itself.
+//! A Cassandra that is away, hangs, is slow, or has lost its tables: the stream stalls and says
+//! why, keeps its partitions all the while, and goes on by itself.
 
 use std::time::{Duration, Instant};
 
