@@ -82,6 +82,8 @@ cassandra_spawn() {
   # bash 3.2 has no mapfile
   while IFS= read -r line; do [[ $line == -* ]] && options+=("$line"); done \
     < "$REPO/scripts/infra/cassandra/jvm.options"
+  # The first node waits for nobody; a further one has to find it.
+  [[ $CASSANDRA_SEEDS == "$HOST:"* ]] || options+=(-Dcassandra.ring_delay_ms=10000)
   spawn cassandra "$JAVA" "$(mark_of cassandra)" -ea -da:net.openhft... -Xms256m "-Xmx$CASSANDRA_HEAP" \
     -XX:+ExitOnOutOfMemoryError "${options[@]}" -javaagent:"$(echo "$jars"/jamm-*.jar)" \
     -Djava.io.tmpdir="$INFRA_DIR/cassandra/tmp" \
