@@ -16,6 +16,7 @@ use super::settings::{Settings, refuse_client};
 use crate::error::{Error, Result};
 use crate::port::Topic;
 use crate::port::log::{OnProgress, RestoreProgress};
+use crate::runtime::Shutdown;
 
 /// Records taken at once.
 const BATCH_RECORDS: usize = 10_000;
@@ -57,11 +58,15 @@ impl ChangelogReader {
     ///
     /// Control records and aborted batches take offsets but are not handed out; that the end was
     /// passed without a record there is learnt from the end-of-partition notice.
+    ///
+    /// # Errors
+    /// `Interrupted` as soon as a stop is asked for: a restore leaves nothing to drain.
     pub fn read(
         &mut self,
         partition: i32,
         (start, end): (i64, i64),
         on_progress: &mut OnProgress<'_>,
+        stop: &Shutdown,
     ) -> Result<Newest> {
         let mut reading = Reading { end, position: start, ..Reading::default() };
         if start >= end {
@@ -70,6 +75,7 @@ impl ChangelogReader {
         self.assign(partition, start)?;
         let mut waited = Duration::ZERO;
         while reading.position < end {
+            stop.check()?;
             let before = reading.position;
             let received =
                 self.queue.receive(BATCH_RECORDS, WAIT, &mut |fetched| reading.advance(fetched))?;
