@@ -7,7 +7,7 @@ use crate::model::{Accumulator, Amount, Candidate, ExclusionReason};
 use super::conditions::{Eligibility, Last};
 
 /// No window may sum up to more: leaves room to merge 4096 windows without overflow.
-const VOLUME_LIMIT_UNITS: u128 = u128::MAX >> 12;
+pub(super) const VOLUME_LIMIT_UNITS: u128 = u128::MAX >> 12;
 const FITS: &str = "sums of a window are bounded before they are added";
 
 /// Orders trades of one window: event time, then arrival.

@@ -7,6 +7,7 @@ use crate::model::{Interval, PartitionMeta, StateRecord, WindowState};
 
 use super::agenda::Action;
 use super::partition::Engine;
+use super::restorable;
 use super::rules::Rules;
 use super::symbols::SymbolIndex;
 use super::windows::{Slot, SlotKey};
@@ -79,7 +80,8 @@ impl Engine {
     /// An engine that goes on where the records stop. Without a meta record it is a new one.
     ///
     /// # Errors
-    /// `Config` when the state was made under another partition count or other intervals.
+    /// `Config` when the state was made under another partition count or other intervals, or when
+    /// it holds what no engine writes.
     pub fn restore(
         rules: Arc<Rules>,
         partition: i32,
@@ -95,6 +97,8 @@ impl Engine {
     }
 
     fn restore_record(&mut self, record: StateRecord) -> Result<()> {
+        restorable::check(&record, self.rules.intervals[0])
+            .map_err(|problem| self.not_restorable(&problem))?;
         match record {
             StateRecord::Meta(meta) => self.restore_meta(&meta),
             StateRecord::Feed(feed) => {
@@ -106,6 +110,15 @@ impl Engine {
             StateRecord::Window(window) => self.restore_window(window),
             StateRecord::Evicted { .. } => Ok(()),
         }
+    }
+
+    fn not_restorable(&self, problem: &str) -> Error {
+        Error::Config(format!(
+            "the changelog of partition {} holds {problem}, which no state of ours does: it is \
+             damaged, or somebody else writes to it; start a new kafka.group with a new \
+             topics.changelog",
+            self.partition
+        ))
     }
 
     fn restore_meta(&mut self, meta: &PartitionMeta) -> Result<()> {
@@ -135,6 +148,9 @@ impl Engine {
         })?;
         let key = SlotKey { tier, start_ms: window.start_ms };
         let index = self.symbols.intern(&window.symbol, &self.rules);
+        if self.symbols.get(index).windows.get(key).is_some() {
+            return Err(self.not_restorable("one window twice"));
+        }
         let slot = Slot {
             accumulator: window.accumulator,
             closed: window.closed,
