@@ -16,6 +16,9 @@ INPUT_BYTES_MAX=16384
 # Of the whole process; tests/fuzzing/entries/mod.rs bounds what one input may hold.
 PROCESS_MIB_MAX=512
 
+# The entries write their files anew for each input.
+[[ ! -d /dev/shm ]] || export TMPDIR=/dev/shm
+
 run() { "$TARGET_DIR/x86_64-unknown-linux-gnu/release/$1" "${@:2}"; }
 
 # The figure behind `stat::NAME:` in a log of libFuzzer's.

@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 
 use apache_avro::Schema;
-use apache_avro::schema::{FixedSchema, InnerDecimalSchema, Name, UuidSchema};
+use apache_avro::schema::{
+    FixedSchema, InnerDecimalSchema, Name, RecordSchema, UnionSchema, UuidSchema,
+};
 
 use super::schema::ALLOCATION_BYTES_MAX;
 
@@ -35,7 +37,6 @@ pub(super) fn check(schema: &Schema) -> Result<(), String> {
 }
 
 fn shape_of<'s>(schema: &'s Schema, above: usize, known: &mut Known<'s>) -> Result<Shape, String> {
-    let below = above + 1;
     let shape = match schema {
         Schema::Null => NOTHING,
         Schema::Ref { name } => match known.get(name) {
@@ -43,54 +44,24 @@ fn shape_of<'s>(schema: &'s Schema, above: usize, known: &mut Known<'s>) -> Resu
             Some(None) => return Err(format!("record {name} contains itself")),
             None => return Err(format!("{name} is not defined before it is used")),
         },
-        Schema::Record(record) => {
-            known.insert(&record.name, None);
-            let mut whole = Shape::default();
-            for field in &record.fields {
-                let field = shape_of(&field.schema, below, known)?;
-                whole.depth = whole.depth.max(field.depth);
-                whole.byteless = whole.byteless.saturating_add(field.byteless);
-                whole.takes_bytes |= field.takes_bytes;
-            }
-            let byteless = whole.byteless + usize::from(!whole.takes_bytes);
-            let shape = Shape { depth: whole.depth + 1, byteless, ..whole };
-            known.insert(&record.name, Some(shape));
-            shape
-        }
+        Schema::Record(record) => record_shape(record, above + 1, known)?,
         Schema::Array(array) => {
-            let items = shape_of(&array.items, below, known)?;
+            let items = shape_of(&array.items, above + 1, known)?;
             if !items.takes_bytes {
                 return Err("an array whose items take no bytes".to_owned());
             }
             Shape { depth: items.depth + 1, ..items }
         }
         Schema::Map(map) => {
-            let values = shape_of(&map.types, below, known)?;
+            let values = shape_of(&map.types, above + 1, known)?;
             Shape { depth: values.depth + 1, takes_bytes: true, ..values }
         }
-        Schema::Union(union) => {
-            let mut widest = LEAF;
-            for variant in union.variants() {
-                let shape = shape_of(variant, below, known)?;
-                widest.depth = widest.depth.max(shape.depth);
-                // A null beside others is told by a byte.
-                let is_null = matches!(variant, Schema::Null);
-                widest.byteless = widest.byteless.max(if is_null { 0 } else { shape.byteless });
-            }
-            Shape { depth: widest.depth + 1, ..widest }
-        }
+        Schema::Union(union) => union_shape(union, above + 1, known)?,
         Schema::Enum(kinds) => {
             known.insert(&kinds.name, Some(LEAF));
             LEAF
         }
-        Schema::Fixed(fixed) | Schema::Duration(fixed) | Schema::Uuid(UuidSchema::Fixed(fixed)) => {
-            fixed_shape(fixed, known)?
-        }
-        Schema::Decimal(decimal) => match &decimal.inner {
-            InnerDecimalSchema::Fixed(fixed) => fixed_shape(fixed, known)?,
-            InnerDecimalSchema::Bytes => LEAF,
-        },
-        _ => LEAF,
+        _ => fixed_of(schema).map_or(Ok(LEAF), |fixed| fixed_shape(fixed, known))?,
     };
     if above + shape.depth > DEPTH_MAX {
         return Err(format!("more than {DEPTH_MAX} levels"));
@@ -99,6 +70,55 @@ fn shape_of<'s>(schema: &'s Schema, above: usize, known: &mut Known<'s>) -> Resu
         return Err(format!("more than {BYTELESS_MAX} values that take no bytes"));
     }
     Ok(shape)
+}
+
+fn record_shape<'s>(
+    record: &'s RecordSchema,
+    above: usize,
+    known: &mut Known<'s>,
+) -> Result<Shape, String> {
+    known.insert(&record.name, None);
+    let mut whole = Shape::default();
+    for field in &record.fields {
+        let field = shape_of(&field.schema, above, known)?;
+        whole.depth = whole.depth.max(field.depth);
+        whole.byteless = whole.byteless.saturating_add(field.byteless);
+        whole.takes_bytes |= field.takes_bytes;
+    }
+    let byteless = whole.byteless + usize::from(!whole.takes_bytes);
+    let shape = Shape { depth: whole.depth + 1, byteless, ..whole };
+    known.insert(&record.name, Some(shape));
+    Ok(shape)
+}
+
+fn union_shape<'s>(
+    union: &'s UnionSchema,
+    above: usize,
+    known: &mut Known<'s>,
+) -> Result<Shape, String> {
+    let mut widest = LEAF;
+    for variant in union.variants() {
+        let shape = shape_of(variant, above, known)?;
+        widest.depth = widest.depth.max(shape.depth);
+        // A null beside others is told by a byte.
+        let is_null = matches!(variant, Schema::Null);
+        widest.byteless = widest.byteless.max(if is_null { 0 } else { shape.byteless });
+    }
+    Ok(Shape { depth: widest.depth + 1, ..widest })
+}
+
+/// The fixed that holds the bytes of a logical type, or the type itself.
+fn fixed_of(schema: &Schema) -> Option<&FixedSchema> {
+    match schema {
+        Schema::Fixed(fixed) | Schema::Duration(fixed) | Schema::Uuid(UuidSchema::Fixed(fixed)) => {
+            Some(fixed)
+        }
+        Schema::Decimal(decimal) => match &decimal.inner {
+            InnerDecimalSchema::Fixed(fixed) => Some(fixed),
+            InnerDecimalSchema::Bytes => None,
+        },
+        _ => None,
+    }
 }
 
 fn fixed_shape<'s>(fixed: &'s FixedSchema, known: &mut Known<'s>) -> Result<Shape, String> {
