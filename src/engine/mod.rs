@@ -15,6 +15,7 @@ mod partition;
 pub mod recompute;
 mod restorable;
 pub mod rules;
+mod scope;
 pub mod session;
 mod snapshot;
 pub mod symbol_class;

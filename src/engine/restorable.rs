@@ -2,13 +2,16 @@
 //! topic, a record of somebody else) is refused with a sentence before it can lead to wrong bars,
 //! or to a panic hours later.
 
+use rustc_hash::FxHashSet;
+
 use crate::model::{
     Accumulator, Amount, Candidate, Completeness, ConnectionState, Interval, Loss, OwnedSpan,
-    PartitionMeta, StateRecord, SymbolFeed, Tally, Turnover, WindowState,
+    PartitionMeta, Scope, StateRecord, SymbolFeed, Tally, Turnover, WindowState,
 };
 
 use super::accumulator::VOLUME_LIMIT_UNITS;
 use super::cleaning::LATEST_MS;
+use super::rules::ROLL_UP_LIMIT;
 
 /// Inputs of one window: what a market does not reach, and revisions leave room for.
 const INPUTS_MAX: i64 = 100_000_000;
@@ -17,14 +20,37 @@ const RECORDS_MAX: i64 = i64::MAX / 2;
 /// Each moves the write timestamps on by a thousand seconds, ×10⁹ µs.
 const GENERATION_MAX: i64 = 1_000_000_000;
 
-/// `base` is the shortest interval. The error is a clause on what is wrong.
-pub(super) fn check(record: &StateRecord, base: Interval) -> Result<(), String> {
-    match record {
-        StateRecord::Meta(meta) => check_meta(meta),
-        StateRecord::Feed(feed) => check_feed(feed),
-        StateRecord::Window(window) => check_window(window, base),
-        StateRecord::Evicted { .. } => Ok(()),
+/// `base` is the shortest configured interval. The error is a clause on what is wrong.
+pub(super) fn check(records: &[StateRecord], base: Interval) -> Result<(), String> {
+    let shortest = records.iter().flat_map(intervals_of).fold(base, Interval::min);
+    let mut windows = FxHashSet::default();
+    for record in records {
+        match record {
+            StateRecord::Meta(meta) => check_meta(meta)?,
+            StateRecord::Scope(scope) => check_scope(scope)?,
+            StateRecord::Feed(feed) => check_feed(feed)?,
+            StateRecord::Window(window) => {
+                check_window(window, shortest)?;
+                let key = (window.symbol.as_str(), window.interval, window.start_ms);
+                hold(windows.insert(key), "one window twice")?;
+            }
+            StateRecord::Evicted { .. } => {}
+        }
     }
+    Ok(())
+}
+
+fn intervals_of(record: &StateRecord) -> Vec<Interval> {
+    match record {
+        StateRecord::Scope(scope) => scope.intervals.iter().map(|one| one.interval).collect(),
+        StateRecord::Window(window) => vec![window.interval],
+        _ => Vec::new(),
+    }
+}
+
+fn check_scope(scope: &Scope) -> Result<(), String> {
+    let begin_ms = scope.intervals.iter().map(|one| one.from_ms);
+    hold(are_times(begin_ms), "an interval's beginning out of range")
 }
 
 fn hold(condition: bool, problem: &str) -> Result<(), String> {
@@ -70,15 +96,16 @@ fn check_feed(feed: &SymbolFeed) -> Result<(), String> {
     hold(feed.losses.windows(2).all(are_apart), "losses that overlap")
 }
 
-fn check_window(window: &WindowState, base: Interval) -> Result<(), String> {
+/// Only windows of the shortest interval of the state are bounded when trades are added.
+fn check_window(window: &WindowState, shortest: Interval) -> Result<(), String> {
     let length_ms = window.interval.length_ms();
-    let parts = u128::try_from(length_ms / base.length_ms()).unwrap_or(1).max(1);
+    let parts = if window.interval == shortest { 1 } else { ROLL_UP_LIMIT as u128 };
     hold(is_time(window.start_ms), "a start out of range")?;
     hold(window.start_ms % length_ms == 0, "a start that begins no window")?;
     hold((0..=INPUTS_MAX).contains(&window.extra_revisions), "revisions out of range")?;
     let told = window.completeness.is_none_or(|told| is_told(told, length_ms));
     hold(told, "a completeness beyond its length")?;
-    check_sums(&window.accumulator, VOLUME_LIMIT_UNITS.saturating_mul(parts))
+    check_sums(&window.accumulator, VOLUME_LIMIT_UNITS * parts)
 }
 
 fn is_told(told: Completeness, length_ms: i64) -> bool {

@@ -9,6 +9,7 @@ use super::agenda::Action;
 use super::partition::Engine;
 use super::restorable;
 use super::rules::Rules;
+use super::scope::Change;
 use super::symbols::SymbolIndex;
 use super::windows::{Slot, SlotKey};
 
@@ -28,6 +29,9 @@ impl Engine {
             let symbol = self.symbols.get_mut(index);
             symbol.feed_unsaved = false;
             records.push(StateRecord::Feed(symbol.feed()));
+        }
+        if std::mem::take(&mut self.is_scope_unsaved) {
+            records.push(StateRecord::Scope(self.scope()));
         }
         records.push(StateRecord::Meta(self.meta()));
         self.saved_consumed = self.consumed;
@@ -77,11 +81,12 @@ impl Engine {
         })
     }
 
-    /// An engine that goes on where the records stop. Without a meta record it is a new one.
+    /// An engine that goes on where the records stop. Without a meta record it is a new one. The
+    /// state may have been made under other intervals than those of `rules`.
     ///
     /// # Errors
-    /// `Config` when the state was made under another partition count or other intervals, or when
-    /// it holds what no engine writes.
+    /// `Config` when the state was made under another partition count, or holds what no engine
+    /// writes.
     pub fn restore(
         rules: Arc<Rules>,
         partition: i32,
@@ -89,26 +94,42 @@ impl Engine {
         records: impl IntoIterator<Item = StateRecord>,
     ) -> Result<Self> {
         let mut engine = Self::new(rules, partition, partition_count);
-        for record in records {
-            engine.restore_record(record)?;
+        let records: Vec<StateRecord> = records.into_iter().collect();
+        restorable::check(&records, engine.rules.intervals[0])
+            .map_err(|problem| engine.not_restorable(&problem))?;
+        for record in &records {
+            if let StateRecord::Meta(meta) = record {
+                engine.restore_meta(meta)?;
+            }
         }
+        let mut change = engine.take_scope(&records);
+        for record in records {
+            engine.restore_record(record, &mut change);
+        }
+        engine.adopt(change).map_err(|problem| engine.not_restorable(problem))?;
         engine.await_confirmations();
         Ok(engine)
     }
 
-    fn restore_record(&mut self, record: StateRecord) -> Result<()> {
-        restorable::check(&record, self.rules.intervals[0])
-            .map_err(|problem| self.not_restorable(&problem))?;
+    fn restore_record(&mut self, record: StateRecord, change: &mut Change) {
         match record {
-            StateRecord::Meta(meta) => self.restore_meta(&meta),
             StateRecord::Feed(feed) => {
                 let index = self.symbols.intern(&feed.symbol, &self.rules);
                 let symbol = self.symbols.get_mut(index);
                 (symbol.spans, symbol.losses) = (feed.spans, feed.losses);
-                Ok(())
             }
-            StateRecord::Window(window) => self.restore_window(window),
-            StateRecord::Evicted { .. } => Ok(()),
+            StateRecord::Window(window) => match self.tier_of(window.interval) {
+                Some(tier) => self.restore_window(tier, window),
+                None => {
+                    self.evicted.push(StateRecord::Evicted {
+                        symbol: window.symbol.clone(),
+                        interval: window.interval,
+                        start_ms: window.start_ms,
+                    });
+                    change.take(window);
+                }
+            },
+            StateRecord::Meta(_) | StateRecord::Scope(_) | StateRecord::Evicted { .. } => {}
         }
     }
 
@@ -138,19 +159,10 @@ impl Engine {
         Ok(())
     }
 
-    fn restore_window(&mut self, window: WindowState) -> Result<()> {
-        let tier = self.tier_of(window.interval).ok_or_else(|| {
-            let interval = window.interval;
-            Error::Config(format!(
-                "the changelog holds windows of {interval}, which stream.intervals lacks; put it \
-                 back, or start a new group and changelog"
-            ))
-        })?;
+    fn restore_window(&mut self, tier: usize, window: WindowState) {
         let key = SlotKey { tier, start_ms: window.start_ms };
         let index = self.symbols.intern(&window.symbol, &self.rules);
-        if self.symbols.get(index).windows.get(key).is_some() {
-            return Err(self.not_restorable("one window twice"));
-        }
+        let is_over = window.closed || self.is_silent(key);
         let slot = Slot {
             accumulator: window.accumulator,
             closed: window.closed,
@@ -158,15 +170,11 @@ impl Engine {
             corrected: window.corrected,
             completeness: window.completeness,
             unsaved: false,
-            unsampled: !window.closed,
+            unsampled: false,
         };
-        if !slot.closed {
-            self.to_sample.push((index, key));
-        }
-        let action = if slot.closed { Action::Evict } else { Action::Close };
         self.symbols.get_mut(index).windows.insert(key, slot);
-        self.put_on_agenda(index, key, action);
-        Ok(())
+        self.put_on_agenda(index, key, if is_over { Action::Evict } else { Action::Close });
+        self.sample_later(index, key);
     }
 
     fn tier_of(&self, interval: Interval) -> Option<usize> {

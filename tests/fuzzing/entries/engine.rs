@@ -313,7 +313,7 @@ pub fn changelog(bytes: &[u8]) {
     let good = samples::states().map(|state| avro.encode_state(&state).expect("encodes"));
     let mut states = Vec::new();
     for _ in 0..draw.below(8) {
-        let (key, value) = match good.get(draw.below(4)) {
+        let (key, value) = match good.get(draw.below(5)) {
             Some((key, Some(value))) => (key.clone(), [&value[..10], draw.long()].concat()),
             _ => (draw.short().to_vec(), draw.long().to_vec()),
         };

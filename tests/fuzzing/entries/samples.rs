@@ -1,10 +1,10 @@
 //! One good noun of each kind: what the encodings of the entries begin from.
 
 use ticksmith::model::{
-    Accumulator, Bar, BarState, Candidate, ConnectionState, Disposition, ExclusionReason,
-    FeedEvent, FeedEventKind, Interval, Judged, LateWindow, Lateness, Loss, Origin, OwnedSpan,
-    PartitionMeta, PricePoint, Session, StateRecord, SymbolFeed, Tally, Trade, Verdict,
-    WindowState,
+    Accumulator, ActiveInterval, Bar, BarState, Candidate, ConnectionState, Disposition,
+    ExclusionReason, FeedEvent, FeedEventKind, Interval, Judged, LateWindow, Lateness, Loss,
+    Origin, OwnedSpan, PartitionMeta, PricePoint, Scope, Session, StateRecord, SymbolFeed, Tally,
+    Told, Trade, Verdict, WindowState,
 };
 
 /// The instant around which everything happens, ms since the epoch: a Friday, 15:53 in New York.
@@ -94,7 +94,7 @@ pub fn late() -> Judged {
 }
 
 /// The state of one partition of one, as an engine writes it.
-pub fn states() -> [StateRecord; 3] {
+pub fn states() -> [StateRecord; 4] {
     let candidate = Some(Candidate { point: point(), arrival: 5 });
     let connection = ConnectionState {
         connection: CONNECTION,
@@ -148,5 +148,13 @@ pub fn states() -> [StateRecord; 3] {
         corrected: false,
         completeness: None,
     };
-    [StateRecord::Feed(feed), StateRecord::Window(window), StateRecord::Meta(meta)]
+    let scope = Scope {
+        intervals: vec![
+            ActiveInterval { interval: interval("5m"), from_ms: None },
+            ActiveInterval { interval: interval("1h"), from_ms: Some(NOW_MS - 7_200_000) },
+        ],
+        told: Some(Told { below_offset: 4, before_ms: NOW_MS }),
+    };
+    let (feed, window) = (StateRecord::Feed(feed), StateRecord::Window(window));
+    [feed, window, StateRecord::Meta(meta), StateRecord::Scope(scope)]
 }
