@@ -56,7 +56,7 @@ impl Environment {
         let text = match open_dot_env(path) {
             Ok(Some(text)) => text,
             Ok(None) => return,
-            Err(problem) => return self.problems.push(problem),
+            Err(problem) => return self.problems.push(*problem),
         };
         let mut last = BTreeMap::new();
         for line in dotenvy::from_read_iter(text) {
@@ -102,18 +102,18 @@ impl Environment {
 }
 
 /// The text of `.env`, where there is one.
-fn open_dot_env(path: &Path) -> Result<Option<Take<File>>, Problem> {
+fn open_dot_env(path: &Path) -> Result<Option<Take<File>>, Box<Problem>> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(_) => {
             let remedy = "make it readable or remove it";
-            return Err(Problem::of(".env", "cannot be read", remedy));
+            return Err(Box::new(Problem::of(".env", "cannot be read", remedy)));
         }
     };
     if file.metadata().is_ok_and(|about| about.len() > DOT_ENV_BYTES_MAX) {
         let remedy = "give a file of NAME=value lines";
-        return Err(Problem::of(".env", "is over 64 KiB", remedy));
+        return Err(Box::new(Problem::of(".env", "is over 64 KiB", remedy)));
     }
     Ok(Some(file.take(DOT_ENV_BYTES_MAX)))
 }

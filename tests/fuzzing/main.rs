@@ -80,7 +80,11 @@ fn mutated(name: &str, changes: &[(prop::sample::Index, u8)], at: prop::sample::
 
 proptest! {
     // What it finds becomes a file of the corpus.
-    #![proptest_config(ProptestConfig { cases: 700, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 700,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn random_bytes_break_nothing(

@@ -117,6 +117,7 @@ impl WriterSchemas {
 /// Parses a schema that we did not write, and refuses one that could make a small record huge or a
 /// decoder recurse without end.
 fn parse(text: &str) -> Result<Schema, String> {
+    shape::check_text(text)?;
     let schema = Schema::parse_str(text).map_err(|error| one_line(&error))?;
     shape::check(&schema)?;
     Ok(schema)

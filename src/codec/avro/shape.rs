@@ -7,6 +7,7 @@ use apache_avro::Schema;
 use apache_avro::schema::{
     FixedSchema, InnerDecimalSchema, Name, RecordSchema, UnionSchema, UuidSchema,
 };
+use serde_json::Value;
 
 use super::schema::ALLOCATION_BYTES_MAX;
 
@@ -15,6 +16,28 @@ use super::schema::ALLOCATION_BYTES_MAX;
 const DEPTH_MAX: usize = 16;
 /// Values that take no bytes: as many may stand in each item of an array.
 const BYTELESS_MAX: usize = 16;
+
+/// Refuses what the vendor takes as a schema and then panics over, when it reduces the schema to
+/// its canonical form: attributes of another kind than the specification gives them.
+pub(super) fn check_text(text: &str) -> Result<(), String> {
+    let schema: Value = serde_json::from_str(text).map_err(|error| format!("no JSON: {error}"))?;
+    if is_reducible(&schema) { Ok(()) } else { Err("attributes of a wrong kind".to_owned()) }
+}
+
+fn is_reducible(schema: &Value) -> bool {
+    match schema {
+        Value::String(_) => true,
+        Value::Array(parts) => parts.iter().all(is_reducible),
+        Value::Object(attributes) => attributes.iter().all(|(name, value)| match name.as_str() {
+            "size" | "precision" | "scale" => value.is_i64(),
+            "name" | "type" | "fields" | "symbols" | "items" | "values" | "order" => {
+                is_reducible(value)
+            }
+            _ => true,
+        }),
+        _ => false,
+    }
+}
 
 /// A schema with every name in it followed.
 #[derive(Clone, Copy, Default)]
@@ -128,4 +151,63 @@ fn fixed_shape<'s>(fixed: &'s FixedSchema, known: &mut Known<'s>) -> Result<Shap
     let shape = if fixed.size == 0 { NOTHING } else { LEAF };
     known.insert(&fixed.name, Some(shape));
     Ok(shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::codec::avro::{Avro, Undecodable, WriterIds};
+
+    #[test]
+    fn schemas_that_could_explode_are_refused() {
+        let endless = r#"{"type": "record", "name": "Trade", "fields": [
+            {"name": "next", "type": ["null", "Trade"]}]}"#;
+        let nothing = r#"{"type": "record", "name": "Trade", "fields": [
+            {"name": "many", "type": {"type": "array", "items": "null"}}]}"#;
+        let huge = r#"{"type": "fixed", "name": "Huge", "size": 1000000000}"#;
+        let huge_decimal = r#"{"type": "fixed", "name": "Huge", "size": 1000000000,
+            "logicalType": "decimal", "precision": 9}"#;
+        let named_nothing = r#"{"type": "record", "name": "Trade", "fields": [
+            {"name": "none", "type": {"type": "record", "name": "Nothing", "fields": []}},
+            {"name": "many", "type": {"type": "array", "items": "Nothing"}}]}"#;
+        let word = r#"{"type": "record", "name": "Trade", "precision": "x", "fields": []}"#;
+        let number = r#"{"type": "record", "name": "Trade", "order": 1, "fields": []}"#;
+        let heavy = [endless, nothing, huge, huge_decimal, named_nothing];
+        let refused = heavy.into_iter().chain([word, number, "{", "", r#""Trade""#]);
+        let deep =
+            format!("{}\"long\"{}", r#"{"type":"array","items":"#.repeat(20), "}".repeat(20));
+        for text in refused.chain([deep.as_str(), &doubling_records(30)]) {
+            assert!(Avro::single_object().knowing(text).is_err(), "{text}");
+        }
+    }
+
+    /// Each record holds the one before twice: 2³⁰ nulls, and not one byte.
+    fn doubling_records(records: usize) -> String {
+        let record = |name: usize, fields: String| {
+            format!(r#"{{"type":"record","name":"R{name}","fields":[{fields}]}}"#)
+        };
+        let field = |name: &str, of: &str| format!(r#"{{"name":"{name}","type":{of}}}"#);
+        let mut defined = vec![field("n", &record(0, field("x", "\"null\"")))];
+        for name in 1..records {
+            let before = format!("\"R{}\"", name - 1);
+            let both = [field("a", &before), field("b", &before)].join(",");
+            defined.push(field(&format!("r{name}"), &record(name, both)));
+        }
+        record(records, defined.join(","))
+    }
+
+    /// The vendor's decoder would make nulls of what is not there, 30,000 of them here.
+    #[test]
+    fn what_is_not_there_is_not_made_up() {
+        let many = r#"{"type": "record", "name": "Trade", "fields": [
+            {"name": "many", "type": {"type": "array", "items": "string"}}]}"#;
+        let ids = WriterIds { trade: 1, silver: 2, bar: 3, late: 4 };
+        let avro = Avro::with_registry(ids, Box::new(move |_| Ok(Some(many.to_owned()))));
+        // A block of 30,000 items, and nothing behind it.
+        let Err(Undecodable::Definite(problem)) =
+            avro.decode_trade(&[0, 0, 0, 0, 99, 0xE0, 0xD4, 3])
+        else {
+            panic!("no record at all")
+        };
+        assert!(problem.contains("cut short"), "{problem}");
+    }
 }

@@ -409,54 +409,6 @@ fn a_registry_that_is_away_stalls_and_is_asked_again() {
     assert_eq!(avro.decode_trade(&bytes), Ok(expected));
 }
 
-#[test]
-fn schemas_that_could_explode_are_refused() {
-    let endless = r#"{"type": "record", "name": "Trade", "fields": [
-        {"name": "next", "type": ["null", "Trade"]}]}"#;
-    let nothing = r#"{"type": "record", "name": "Trade", "fields": [
-        {"name": "many", "type": {"type": "array", "items": "null"}}]}"#;
-    let huge = r#"{"type": "fixed", "name": "Huge", "size": 1000000000}"#;
-    let huge_decimal = r#"{"type": "fixed", "name": "Huge", "size": 1000000000,
-        "logicalType": "decimal", "precision": 9}"#;
-    let named_nothing = r#"{"type": "record", "name": "Trade", "fields": [
-        {"name": "none", "type": {"type": "record", "name": "Nothing", "fields": []}},
-        {"name": "many", "type": {"type": "array", "items": "Nothing"}}]}"#;
-    let refused = [endless, nothing, huge, huge_decimal, named_nothing, "{", "", r#""Trade""#];
-    let deep = format!("{}\"long\"{}", r#"{"type":"array","items":"#.repeat(20), "}".repeat(20));
-    for text in refused.into_iter().chain([deep.as_str(), &doubling_records(30)]) {
-        assert!(Avro::single_object().knowing(text).is_err(), "{text}");
-    }
-}
-
-/// Each record holds the one before twice: 2³⁰ nulls, and not one byte.
-fn doubling_records(records: usize) -> String {
-    let record = |name: usize, fields: String| {
-        format!(r#"{{"type":"record","name":"R{name}","fields":[{fields}]}}"#)
-    };
-    let field = |name: &str, of: &str| format!(r#"{{"name":"{name}","type":{of}}}"#);
-    let mut defined = vec![field("n", &record(0, field("x", "\"null\"")))];
-    for name in 1..records {
-        let before = format!("\"R{}\"", name - 1);
-        let both = [field("a", &before), field("b", &before)].join(",");
-        defined.push(field(&format!("r{name}"), &record(name, both)));
-    }
-    record(records, defined.join(","))
-}
-
-/// A vendor's decoder makes nulls of what is not there, and here a million of them from no bytes.
-#[test]
-fn what_is_not_there_is_not_made_up() {
-    let many = r#"{"type": "record", "name": "Trade", "fields": [
-        {"name": "many", "type": {"type": "array", "items": "string"}}]}"#;
-    let avro = Avro::with_registry(IDS, Box::new(move |_| Ok(Some(many.to_owned()))));
-    // A block of 30,000 items, and nothing behind it.
-    let Err(Undecodable::Definite(problem)) = avro.decode_trade(&[0, 0, 0, 0, 99, 0xE0, 0xD4, 3])
-    else {
-        panic!("no record at all")
-    };
-    assert!(problem.contains("cut short"), "{problem}");
-}
-
 /// A length far beyond the record must not be allocated first.
 #[test]
 fn an_announced_length_beyond_the_bound_is_refused() {
