@@ -20,8 +20,7 @@ SERVER_FREE_TESTS := $(filter-out services_%,$(TESTS))
 
 .PHONY: help demo docker-up docker-down topics cassandra-init install producer stream-job spark-job simulate dev \
 	test test-unit test-integration test-secure test-cluster test-all simulate-test fuzz format lint deny \
-	check \
-	infra-up infra-down infra-status bench release
+	check infra-up infra-down infra-status bench release
 
 help: ## List the targets
 	@echo "usage: make TARGET [ARGS='...']"; echo
