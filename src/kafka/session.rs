@@ -43,6 +43,9 @@ impl LogFactory for KafkaLogFactory {
         let counts = check_topics(&cluster, &self.settings)?;
         let clock = Arc::clone(&self.clock);
         let writer = Writer::open(&self.settings, &self.transactional_id, counts, clock)?;
+        if writer.is_transactional() {
+            telemetry::log::opened(&self.transactional_id);
+        }
         Ok(Box::new(KafkaSession {
             member: Some(Member::join(&self.settings)?),
             writer,
