@@ -117,6 +117,8 @@ async fn listen(
 #[derive(Debug, Default)]
 pub struct Account {
     pub sent: usize,
+    /// Before the producer had asked for the symbol.
+    pub too_early: usize,
     /// In the trades topic, each once.
     pub arrived: usize,
     /// Not in the topic, and inside a declared gap of its symbol.
@@ -169,6 +171,10 @@ fn judge_symbol(
         }
         if arrived.next_if(|one| **one == print).is_some() {
             account.arrived += 1;
+            continue;
+        }
+        if partition.story.asked_from(symbol).is_some_and(|from| at < from) {
+            account.too_early += 1;
             continue;
         }
         let inside = |(start, end): &(i64, Option<i64>)| {

@@ -199,8 +199,9 @@ fn tell(run: &Run, found: &Differences, judged: &[Partition], account: &Account)
     all.for_each(|one| *endings.entry(one.ending.disposition()).or_default() += 1);
     say!("chaos: trades of the topic: {endings:?}");
     say!("chaos: compared with the oracle: {:?}", found.compared);
-    let Account { sent, arrived, in_gaps, unexplained, invented, .. } = account;
-    say!("chaos: the feed sent {sent} trades: {arrived} are in the topic, {in_gaps} fell");
-    say!("       into declared gaps, {unexplained} are missing; {invented} were never sent");
+    let Account { sent, too_early, arrived, in_gaps, unexplained, invented, .. } = account;
+    say!("chaos: the feed sent {sent} trades, {too_early} of them before the producer asked");
+    say!("       {arrived} are in the topic, {in_gaps} fell into declared gaps");
+    say!("       {unexplained} are missing, {invented} were never sent");
     say!("chaos: {} differences", found.count);
 }

@@ -230,7 +230,7 @@ impl Run {
         self.repairs.push((Instant::now() + Duration::from_millis(wait_ms), repair));
     }
 
-    /// A member that runs, taken while its transaction is open, three times in four.
+    /// A member that runs, taken while its transaction is open, nine times in ten.
     fn choose_member(&mut self) -> usize {
         while self.members[self.spared..].iter().all(|member| member.is_paused) {
             self.start_member();
@@ -238,7 +238,7 @@ impl Run {
         let running = self.spared..self.members.len();
         let running: Vec<usize> = running.filter(|at| !self.members[*at].is_paused).collect();
         let any = *running.choose(&mut self.random).expect("one runs");
-        if self.random.random_bool(0.25) {
+        if self.random.random_bool(0.1) {
             return any;
         }
         let ids = running.iter().map(|at| (*at, self.members[*at].transactional_id()));

@@ -124,6 +124,11 @@ impl Story {
         self.tenures.get(symbol)?.last()
     }
 
+    /// When somebody first asked for the symbol; `None`: nobody did, or it is not dated.
+    pub fn asked_from(&self, symbol: &str) -> Option<i64> {
+        self.tenures.get(symbol)?.first()?.start
+    }
+
     /// An event whose number was not there before.
     pub fn take(&mut self, event: &FeedEvent) {
         let before = self.all_gaps();

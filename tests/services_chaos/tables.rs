@@ -19,6 +19,9 @@ const BUCKET_MS: i64 = 600_000;
 const TRADE_COLUMNS: &str = "ts, connection, seq, price, volume, received_at, disposition, \
      reason, log_partition, log_offset, watermark, late_by_ms, late_window_state, WRITETIME(price) AS written";
 
+/// The rows of a bucket by connection and number.
+type RowsByName<'a> = HashMap<(i64, i64), &'a Judged>;
+
 /// A row of bronze or silver.
 #[derive(Debug, DeserializeRow)]
 struct TradeRow {
@@ -105,7 +108,7 @@ impl Tables {
         &self,
         statement: &PreparedStatement,
         (table, symbol, bucket): (&'static str, &str, i32),
-        mut expected: HashMap<(i64, i64), &Judged>,
+        mut expected: RowsByName<'_>,
         partition: i32,
         found: &mut Differences,
     ) {
@@ -239,11 +242,8 @@ impl Tables {
 }
 
 /// By symbol and bucket: the rows by name. Of two trades with one name the first counts.
-fn expected_rows(
-    judged: &Partition,
-    is_silver: bool,
-) -> BTreeMap<(u16, i32), HashMap<(i64, i64), &Judged>> {
-    let mut expected: BTreeMap<_, HashMap<_, _>> = BTreeMap::new();
+fn expected_rows(judged: &Partition, is_silver: bool) -> BTreeMap<(u16, i32), RowsByName<'_>> {
+    let mut expected: BTreeMap<_, RowsByName<'_>> = BTreeMap::new();
     for one in judged.trades.iter().filter(|one| !is_silver || one.ending.is_silver()) {
         let bucket = i32::try_from(one.time.div_euclid(BUCKET_MS)).expect("this century");
         let rows = expected.entry((one.symbol, bucket)).or_default();
