@@ -38,7 +38,7 @@ struct Element {
 type Print = (i64, u64, u64);
 
 /// Of one symbol: each trade, and the feed time at which it was sent.
-type Sent = BTreeMap<String, Vec<(Print, i64)>>;
+pub type Sent = BTreeMap<String, Vec<(Print, i64)>>;
 
 pub struct Watcher {
     sent: Arc<Mutex<Sent>>,
@@ -130,10 +130,13 @@ pub struct Account {
     pub first_unexplained: Option<String>,
 }
 
-/// Holds what was sent against the topic and its gaps.
-pub fn account(mut sent: Sent, judged: &[Partition]) -> Account {
-    let mut account = Account { sent: sent.values().map(Vec::len).sum(), ..Account::default() };
-    for partition in judged {
+impl Account {
+    pub fn of(sent: &Sent) -> Self {
+        Self { sent: sent.values().map(Vec::len).sum(), ..Self::default() }
+    }
+
+    /// Holds what was sent of the partition's symbols against the topic and its gaps.
+    pub fn take(&mut self, sent: &mut Sent, partition: &Partition) {
         let mut arrived: BTreeMap<u16, Vec<(Print, i64, i64)>> = BTreeMap::new();
         for one in &partition.trades {
             let print = (one.time, one.price.to_bits(), one.volume.to_bits());
@@ -146,11 +149,14 @@ pub fn account(mut sent: Sent, judged: &[Partition]) -> Account {
             let symbol = &partition.symbols[usize::from(symbol)];
             let arrived: Vec<Print> = arrived.into_iter().map(|(print, ..)| print).collect();
             let sent = sent.remove(symbol).unwrap_or_default();
-            judge_symbol(symbol, sent, &arrived, partition, &mut account);
+            judge_symbol(symbol, sent, &arrived, partition, self);
         }
     }
-    account.unexplained += sent.values().map(Vec::len).sum::<usize>();
-    account
+
+    /// What no partition has a symbol of.
+    pub fn close(&mut self, sent: &Sent) {
+        self.unexplained += sent.values().map(Vec::len).sum::<usize>();
+    }
 }
 
 fn judge_symbol(

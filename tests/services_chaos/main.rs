@@ -36,9 +36,8 @@ use rand::RngExt;
 use ticksmith::codec::avro::Avro;
 
 use differences::Differences;
-use feed::{Account, Watcher};
+use feed::{Account, Sent, Watcher};
 use harness::World;
-use oracle::Partition;
 use run::{Fault, Run};
 use samples::Samples;
 
@@ -114,9 +113,11 @@ fn whatever_dies_at_whatever_moment_the_result_is_that_of_an_undisturbed_run() {
     run.wait_until_read();
     run.drain();
     say!("chaos: drained in {:.0} s", drained.elapsed().as_secs_f64());
-    let (found, judged) = compare(&run.world);
-    let account = feed::account(sent_in_all, &judged);
-    tell(&run, &found, &judged, &account);
+    let compared = Instant::now();
+    let outcome = compare(&run.world, sent_in_all);
+    say!("chaos: compared in {:.0} s", compared.elapsed().as_secs_f64());
+    tell(&run, &outcome);
+    let Outcome { found, account, .. } = outcome;
     if let Length::Minutes(_) = plan.length {
         samples.tell(f64::from(plan.rate), found.count);
     }
@@ -169,24 +170,38 @@ fn wreak(run: &mut Run, plan: &Plan, samples: &mut Samples) {
     }
 }
 
-/// Partition by partition: the trades alone fill memory.
-fn compare(world: &World) -> (Differences, Vec<Partition>) {
+/// What the comparison came to.
+#[derive(Default)]
+struct Outcome {
+    found: Differences,
+    account: Account,
+    /// Trades of the topic by disposition and reason.
+    endings: BTreeMap<(&'static str, &'static str), usize>,
+}
+
+/// Partition by partition, so that no more than one fills the memory.
+fn compare(world: &World, mut sent: Sent) -> Outcome {
     let avro = Avro::single_object();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let tables = runtime.block_on(tables::Tables::connect(world));
-    let mut found = Differences::default();
+    let mut outcome = Outcome { account: Account::of(&sent), ..Outcome::default() };
     let mut judged = Vec::new();
     for number in 0..topics::PARTITIONS {
-        let partition = topics::judge(world, &avro, number as i32);
-        topics::check(world, &avro, &partition, &mut found);
-        runtime.block_on(tables.check_trades(&partition, &mut found));
+        let mut partition = topics::judge(world, &avro, number as i32);
+        topics::check(world, &avro, &partition, &mut outcome.found);
+        runtime.block_on(tables.check_trades(&partition, &mut outcome.found));
+        outcome.account.take(&mut sent, &partition);
+        for one in std::mem::take(&mut partition.trades) {
+            *outcome.endings.entry(one.ending.disposition()).or_default() += 1;
+        }
         judged.push(partition);
     }
-    runtime.block_on(tables.check_bars(&judged, &mut found));
-    (found, judged)
+    outcome.account.close(&sent);
+    runtime.block_on(tables.check_bars(&judged, &mut outcome.found));
+    outcome
 }
 
-fn tell(run: &Run, found: &Differences, judged: &[Partition], account: &Account) {
+fn tell(run: &Run, Outcome { found, account, endings }: &Outcome) {
     let mut kinds: BTreeMap<Fault, usize> = BTreeMap::new();
     run.done.iter().for_each(|done| *kinds.entry(done.fault).or_default() += 1);
     let inside = run.done.iter().filter(|done| done.in_transaction).count();
@@ -194,9 +209,6 @@ fn tell(run: &Run, found: &Differences, judged: &[Partition], account: &Account)
     for (fault, count) in kinds {
         say!("  {count:4} {}", fault.as_str());
     }
-    let all = judged.iter().flat_map(|one| &one.trades);
-    let mut endings: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    all.for_each(|one| *endings.entry(one.ending.disposition()).or_default() += 1);
     say!("chaos: trades of the topic: {endings:?}");
     say!("chaos: compared with the oracle: {:?}", found.compared);
     let Account { sent, too_early, arrived, in_gaps, unexplained, invented, .. } = account;

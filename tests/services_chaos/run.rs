@@ -121,7 +121,7 @@ pub struct Run {
     pub done: Vec<Done>,
 }
 
-/// A world with short sessions and three kinds of bars.
+/// A world with short sessions, small beats and three kinds of bars.
 pub fn world(name: &str) -> World {
     let mut world = World::new(name);
     world.set("KAFKA__SESSION_TIMEOUT_MS", &SESSION_MS.to_string());
@@ -129,6 +129,9 @@ pub fn world(name: &str) -> World {
     world.set("STREAM__DRAIN_DEADLINE_MS", &DRAIN_MS.to_string());
     world.set("STREAM__INTERVALS", &crate::oracle::INTERVALS.map(|one| one.0).join(","));
     world.set("STREAM__ALLOWED_LATENESS_MS", &crate::oracle::LATENESS_MS.to_string());
+    // Many transactions, also in a backlog: a kill finds one that is open.
+    world.set("STREAM__BEAT_RECORDS", "5000");
+    world.set("STREAM__BATCH_RECORDS", "2500");
     world.set("STREAM__HTTP_PORT", "0");
     world.set("PRODUCER__HTTP_PORT", "0");
     world.succeed(&["topics"]);

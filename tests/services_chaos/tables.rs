@@ -17,7 +17,8 @@ use crate::oracle::{Ending, INTERVALS, Judged, Key, Partition, length_of};
 
 const BUCKET_MS: i64 = 600_000;
 const TRADE_COLUMNS: &str = "ts, connection, seq, price, volume, received_at, disposition, \
-     reason, log_partition, log_offset, watermark, late_by_ms, late_window_state, WRITETIME(price) AS written";
+     reason, log_partition, log_offset, watermark, late_by_ms, late_window_state, \
+     WRITETIME(price) AS written";
 
 /// The rows of a bucket by connection and number.
 type RowsByName<'a> = HashMap<(i64, i64), &'a Judged>;
