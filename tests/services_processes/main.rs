@@ -13,5 +13,6 @@ mod harness;
 mod outage;
 mod path;
 mod refusals;
+mod reset;
 mod restart;
 mod tape;
