@@ -86,7 +86,9 @@ impl Plan {
         let (seed, rate) = (self.seed, self.rate);
         match self.length {
             Length::Faults(faults) => format!("make chaos FAULTS={faults} SEED={seed} RATE={rate}"),
-            Length::Minutes(minutes) => format!("make soak MINUTES={minutes} SEED={seed}"),
+            Length::Minutes(minutes) => {
+                format!("make soak MINUTES={minutes} SEED={seed} RATE={rate}")
+            }
         }
     }
 }
