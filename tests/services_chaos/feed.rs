@@ -123,6 +123,8 @@ pub struct Account {
     pub arrived: usize,
     /// Not in the topic, and inside a declared gap of its symbol.
     pub in_gaps: usize,
+    /// The farthest of these outside of its gap, and of those that came too early.
+    pub beyond_ms: i64,
     /// Not in the topic, and nobody says so.
     pub unexplained: usize,
     /// In the topic, and never sent.
@@ -168,8 +170,9 @@ fn judge_symbol(
 ) {
     sent.sort_unstable();
     let gaps = partition.story.gaps.iter().filter(|((of, ..), _)| of == symbol);
-    let gaps: Vec<(i64, Option<i64>)> =
-        gaps.map(|((_, start, ..), (end, ..))| (*start, *end)).collect();
+    let gaps: Vec<(i64, i64)> =
+        gaps.map(|((_, start, ..), (end, ..))| (*start, end.unwrap_or(i64::MAX))).collect();
+    let asked_from = partition.story.asked_from(symbol).unwrap_or(i64::MAX);
     let mut arrived = arrived.iter().peekable();
     for (print, at) in sent {
         while arrived.next_if(|one| **one < print).is_some() {
@@ -179,19 +182,21 @@ fn judge_symbol(
             account.arrived += 1;
             continue;
         }
-        if partition.story.asked_from(symbol).is_some_and(|from| at < from) {
-            account.too_early += 1;
-            continue;
-        }
-        let inside = |(start, end): &(i64, Option<i64>)| {
-            start - SLACK_MS <= at && end.is_none_or(|end| at <= end + SLACK_MS)
-        };
-        if gaps.iter().any(inside) {
-            account.in_gaps += 1;
-        } else {
+        let outside = |(start, end): &(i64, i64)| (start - at).max(at - end).max(0);
+        let from_gap = gaps.iter().map(outside).min().unwrap_or(i64::MAX);
+        let from_start = (at - asked_from).max(0);
+        let beyond = from_gap.min(from_start);
+        if beyond > SLACK_MS {
             account.unexplained += 1;
             let what = format!("{symbol} {print:?} sent at {at}, gaps {gaps:?}");
             account.first_unexplained.get_or_insert(what);
+            continue;
+        }
+        account.beyond_ms = account.beyond_ms.max(beyond);
+        if from_start <= from_gap {
+            account.too_early += 1;
+        } else {
+            account.in_gaps += 1;
         }
     }
     account.invented += arrived.count();

@@ -213,9 +213,11 @@ fn tell(run: &Run, Outcome { found, account, endings }: &Outcome) {
     }
     say!("chaos: trades of the topic: {endings:?}");
     say!("chaos: compared with the oracle: {:?}", found.compared);
-    let Account { sent, too_early, arrived, in_gaps, unexplained, invented, .. } = account;
+    let Account { sent, too_early, arrived, in_gaps, beyond_ms, .. } = account;
+    let Account { unexplained, invented, .. } = account;
     say!("chaos: the feed sent {sent} trades, {too_early} of them before the producer asked");
-    say!("       {arrived} are in the topic, {in_gaps} fell into declared gaps");
+    say!("       {arrived} are in the topic, {in_gaps} fell into declared gaps,");
+    say!("       the farthest of them {beyond_ms} ms outside of its gap as feed time has it;");
     say!("       {unexplained} are missing, {invented} were never sent");
     say!("chaos: {} differences", found.count);
 }
