@@ -15,4 +15,6 @@ mod path;
 mod refusals;
 mod reset;
 mod restart;
+mod stop;
+mod store_away;
 mod tape;
