@@ -9,7 +9,7 @@ use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::{Schema, from_value};
 use serde::de::DeserializeOwned;
 
-use super::schema::{OwnSchema, fingerprints_of, one_line, trailing};
+use super::schema::{EARLIER, OwnSchema, fingerprints_of, one_line, trailing};
 use super::{SchemaLookup, Undecodable, shape};
 use crate::error::{Error, Result};
 
@@ -32,8 +32,14 @@ pub(super) struct WriterSchemas {
 }
 
 impl WriterSchemas {
+    /// Knows our own earlier schemas.
     pub(super) fn new(lookup: Option<Box<SchemaLookup>>) -> Self {
-        Self { lookup, by_id: RwLock::default(), by_fingerprint: HashMap::new() }
+        let (by_id, by_fingerprint) = (RwLock::default(), HashMap::new());
+        let mut writers = Self { lookup, by_id, by_fingerprint };
+        for text in EARLIER {
+            writers.know(text).expect("an embedded schema is valid Avro");
+        }
+        writers
     }
 
     /// Records under `id` are written with `own`.

@@ -116,6 +116,8 @@ pub fn states() -> [StateRecord; 4] {
         consumed: 9,
         generation: 0,
         partition_count: 1,
+        windows: Some(1),
+        feeds: Some(1),
     };
     let feed = SymbolFeed {
         symbol: "AAPL".into(),
