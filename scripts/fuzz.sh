@@ -34,7 +34,7 @@ fuzz() {
     "$(figure "$log" average_exec_per_sec)" "$(figure "$log" peak_rss_mb)" "$ended"
   [[ $ended == held ]] || grep -E "panicked|ERROR|Test unit written" -A 2 "$log" | sed 's/^/    /'
   if [[ ${KEEP:-no} == yes ]]; then
-    run "$target" -merge=1 "fuzz/corpus/$target" "$found" -max_len=$INPUT_BYTES_MAX >> "$log" 2>&1
+    run "$target" -set_cover_merge=1 "fuzz/corpus/$target" "$found" -max_len=1024 >> "$log" 2>&1
   fi
 }
 

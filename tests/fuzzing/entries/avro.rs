@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use ticksmith::codec::avro::{Avro, WriterIds};
 use ticksmith::model::{FeedEvent, FeedEventKind};
 
-use super::samples;
+use super::samples::{self, AVRO};
 
 const IDS: WriterIds = WriterIds { trade: 11, silver: 12, bar: 13, late: 14 };
 /// Ids of writers that are not us, with the schema that they wrote with.
@@ -69,7 +69,7 @@ fn header(encoded: &[u8]) -> &[u8] {
 /// Trades, which are also what the silver topic holds.
 pub fn trade(bytes: &[u8]) {
     let mut sample = Vec::new();
-    Avro::single_object().encode_trade(&samples::trade(), &mut sample).expect("encodes");
+    AVRO.encode_trade(&samples::trade(), &mut sample).expect("encodes");
     let encode = |avro: &Avro, trade: &_| {
         let (mut value, mut silver) = (Vec::new(), Vec::new());
         avro.encode_trade(trade, &mut value).expect("a trade that was read can be written");
@@ -82,7 +82,7 @@ pub fn trade(bytes: &[u8]) {
 pub fn feed_event(bytes: &[u8]) {
     let mut sample = Vec::new();
     let event = samples::event(FeedEventKind::Subscribed);
-    Avro::single_object().encode_feed_event(&event, &mut sample).expect("encodes");
+    AVRO.encode_feed_event(&event, &mut sample).expect("encodes");
     let encode = |avro: &Avro, event: &FeedEvent| {
         let mut value = Vec::new();
         avro.encode_feed_event(event, &mut value).expect("an event that was read can be written");
@@ -94,7 +94,7 @@ pub fn feed_event(bytes: &[u8]) {
 /// Bars, and late trades: whoever reads those topics with our codec.
 pub fn bar(bytes: &[u8]) {
     let (mut bar, mut late) = (Vec::new(), Vec::new());
-    let avro = Avro::single_object();
+    let avro = &*AVRO;
     avro.encode_bar(&samples::bar(), &mut bar).expect("encodes");
     avro.encode_late(&samples::late(), &mut late).expect("encodes");
     let encode = |avro: &Avro, bar: &_| {

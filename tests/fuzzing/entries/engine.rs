@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use ticksmith::codec::avro::Avro;
 use ticksmith::codec::row;
 use ticksmith::engine::{Engine, Input, Policy, Rules};
 use ticksmith::model::{
     Bar, Effects, FeedEvent, FeedEventKind, Origin, RejectReason, StateRecord, Trade,
 };
 
-use super::samples::{self, CONNECTION, NOW_MS, interval};
+use super::samples::{self, AVRO, CONNECTION, NOW_MS, interval};
 use crate::draw::Draw;
 
 /// Inputs of one run at most: enough for windows to open, close, be corrected and be evicted.
@@ -237,7 +236,7 @@ fn told(effects: &Effects) -> String {
 
 /// What an engine says can be written: to the topics, and under keys and times of the tables.
 fn check_effects(effects: &Effects) {
-    let avro = Avro::single_object();
+    let avro = &*AVRO;
     let mut value = Vec::new();
     for bar in &effects.bars {
         check_bar(bar);
@@ -286,7 +285,7 @@ impl Changelog {
     fn take(&mut self, engine: &mut Engine) {
         let mut states = Vec::new();
         engine.collect_state(&mut states).expect("conservation holds");
-        let avro = Avro::single_object();
+        let avro = &*AVRO;
         for state in &states {
             let (key, value) = avro.encode_state(state).expect("a state can be written");
             match value {
@@ -297,7 +296,7 @@ impl Changelog {
     }
 
     fn restore(&self, rules: &Arc<Rules>) -> ticksmith::error::Result<Engine> {
-        let avro = Avro::single_object();
+        let avro = &*AVRO;
         let decoded = self.0.iter().map(|(key, value)| avro.decode_state(key, value));
         let states: Vec<StateRecord> = decoded.collect::<Result<_, _>>()?;
         Engine::restore(Arc::clone(rules), 0, 1, states)
@@ -309,7 +308,7 @@ impl Changelog {
 pub fn changelog(bytes: &[u8]) {
     let mut draw = Draw::new(bytes);
     let rules = &RULES[draw.below(3)];
-    let avro = Avro::single_object();
+    let avro = &*AVRO;
     let good = samples::states().map(|state| avro.encode_state(&state).expect("encodes"));
     let mut states = Vec::new();
     for _ in 0..draw.below(8) {

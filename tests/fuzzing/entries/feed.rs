@@ -1,11 +1,10 @@
 //! What comes through the feed's socket, and what a client asks of the simulator.
 
-use ticksmith::codec::avro::Avro;
 use ticksmith::codec::finnhub;
 use ticksmith::engine::{Intake, IntakeConfig, IntakeOutput, Numbered};
 use ticksmith::model::{Arrival, Element, Frame};
 
-use super::samples::{CONNECTION, NOW_MS};
+use super::samples::{AVRO, CONNECTION, NOW_MS};
 
 /// A message of the socket, through the producer's decoder and intake, to the bytes for the log.
 pub fn finnhub_frame(bytes: &[u8]) {
@@ -50,7 +49,7 @@ fn check_output(output: &IntakeOutput, elements: u64) {
     let counts = output.counts;
     let kept_back = counts.second_encodings + counts.repeated_elements_dropped;
     assert_eq!(counts.trades + counts.malformed_elements + kept_back, elements, "{counts:?}");
-    let avro = Avro::single_object();
+    let avro = &*AVRO;
     let mut value = Vec::new();
     for record in &output.records {
         value.clear();

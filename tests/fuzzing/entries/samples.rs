@@ -1,5 +1,8 @@
 //! One good noun of each kind: what the encodings of the entries begin from.
 
+use std::sync::LazyLock;
+
+use ticksmith::codec::avro::Avro;
 use ticksmith::model::{
     Accumulator, ActiveInterval, Bar, BarState, Candidate, ConnectionState, Disposition,
     ExclusionReason, FeedEvent, FeedEventKind, Interval, Judged, LateWindow, Lateness, Loss,
@@ -10,6 +13,9 @@ use ticksmith::model::{
 /// The instant around which everything happens, ms since the epoch: a Friday, 15:53 in New York.
 pub const NOW_MS: i64 = 1_700_254_400_000;
 pub const CONNECTION: i64 = NOW_MS * 1_000;
+
+/// The codec without a registry. Making one parses every schema, so it is made once.
+pub static AVRO: LazyLock<Avro> = LazyLock::new(Avro::single_object);
 
 pub fn interval(text: &str) -> Interval {
     Interval::parse(text).expect("an interval")
