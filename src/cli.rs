@@ -51,6 +51,7 @@ Examples:
     ticksmith simulate                         a Finnhub of one's own, when there is no key
     ticksmith producer --symbols AAPL,MSFT     feed to Kafka
     ticksmith stream                           Kafka to bars in Cassandra
+    ticksmith status                           members, partitions, lag, watermarks, what is wrong
     ticksmith bars --symbol AAPL --interval 1h --format csv
     ticksmith rebuild --symbol AAPL --from 2026-01-05T14:00:00Z --to 2026-01-05T21:00:00Z
   Without any feed:
@@ -112,6 +113,8 @@ pub enum Command {
     Audit(role::audit::Args),
     /// Recompute bars from bronze and store them as a new generation
     Rebuild(role::rebuild::Args),
+    /// Show who reads, how far, what state there is, and what is wrong
+    Status(role::status::Args),
     /// Create the Kafka topics, or report what differs
     Topics(role::topics::Args),
     /// Create the Cassandra keyspace and tables, or report what differs
@@ -134,6 +137,7 @@ impl Command {
             Self::Explain(args) => args.apply(config),
             Self::Audit(args) => args.apply(config),
             Self::Rebuild(args) => args.apply(config),
+            Self::Status(args) => args.apply(config),
             Self::Topics(args) => args.apply(config),
             Self::CassandraInit(args) => args.apply(config),
             Self::Config(args) => args.apply(config),
@@ -153,6 +157,7 @@ impl Command {
             Self::Explain(args) => role::explain::run(args, config),
             Self::Audit(args) => role::audit::run(args, config),
             Self::Rebuild(args) => role::rebuild::run(args, config),
+            Self::Status(args) => role::status::run(args, config),
             Self::Topics(args) => role::topics::run(args, config),
             Self::CassandraInit(args) => role::cassandra_init::run(args, config),
             Self::Config(args) => role::config::run(args, config),

@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 14] = [
     "up",
     "producer",
     "stream",
@@ -17,6 +17,10 @@ const COMMANDS: [&str; 10] = [
     "verify",
     "bars",
     "trades",
+    "explain",
+    "audit",
+    "rebuild",
+    "status",
     "topics",
     "cassandra-init",
     "config",

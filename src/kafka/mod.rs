@@ -5,11 +5,13 @@
 //! (outputs, state and consumed offsets in one transaction), the cluster client (metadata,
 //! uncommitted watermarks), and, while restoring, a changelog reader.
 
+mod assignment;
 mod changelog;
 mod cluster;
 mod context;
 mod fetch;
 mod member;
+pub mod overview;
 mod publisher;
 mod security;
 mod session;

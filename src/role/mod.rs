@@ -10,6 +10,7 @@ pub mod producer;
 mod range_query;
 pub mod rebuild;
 pub mod simulate;
+pub mod status;
 pub mod stream;
 pub mod topics;
 pub mod trades;

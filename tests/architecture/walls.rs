@@ -77,7 +77,7 @@ const HOMES: [(&str, &[&str]); 35] = [
         ],
     ),
     ("tracing_subscriber", &["telemetry"]),
-    ("ureq", &["registry"]),
+    ("ureq", &["http", "registry"]),
     ("webpki_roots", &["cassandra"]),
     ("proptest", &[]),
     ("tempfile", &["role"]),

@@ -14,4 +14,5 @@ mod outage;
 mod path;
 mod refusals;
 mod restart;
+mod status;
 mod tape;

@@ -5,7 +5,7 @@
 
 pub mod foreign;
 mod kafka;
-mod process;
+pub mod process;
 pub mod proxy;
 pub mod world;
 
