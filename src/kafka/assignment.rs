@@ -126,11 +126,16 @@ mod tests {
         }
     }
 
+    fn topics() -> impl Strategy<Value = Vec<Assigned>> {
+        let partitions = prop::collection::vec(any::<i32>(), 0..9);
+        prop::collection::vec(("[a-z.é-]{0,9}", partitions), 0..5)
+    }
+
     proptest! {
         #[test]
         fn what_was_written_is_read(
             version in 0_i16..9,
-            topics in prop::collection::vec(("[a-z.é-]{0,9}", prop::collection::vec(any::<i32>(), 0..9)), 0..5),
+            topics in topics(),
             user_data in prop::collection::vec(any::<u8>(), 0..9),
         ) {
             prop_assert_eq!(decode(&encode(version, &topics, &user_data)), Ok(topics));

@@ -66,8 +66,8 @@ fn percent_encoded(text: &str) -> String {
     encoded
 }
 
-/// The other way round. What is no encoded byte stays as it is: a key may hold a `%`, and a `+` is no
-/// space in it.
+/// The other way round. What is no encoded byte stays as it is: a key may hold a `%`, and a `+` is
+/// no space in it.
 pub(super) fn percent_decoded(text: &str) -> String {
     let (mut decoded, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
     while let Some((&first, after)) = rest.split_first() {

@@ -94,8 +94,8 @@ fn member_of(found: &GroupMemberInfo, topic: &str) -> Result<GroupMember, String
     })
 }
 
-/// The broker names a member after its instance id if it has one, otherwise after its client id, and
-/// appends a UUID. librdkafka does not hand the instance id itself over.
+/// The broker names a member after its instance id if it has one, otherwise after its client id,
+/// and appends a UUID. librdkafka does not hand the instance id itself over.
 fn instance_id(member_id: &str, client_id: &str) -> Option<String> {
     let name_length = member_id.len().checked_sub(UUID_LENGTH + 1)?;
     let name = member_id.get(..name_length)?;
