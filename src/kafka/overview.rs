@@ -5,10 +5,11 @@ mod group;
 mod oldest;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use self::oldest::oldest_unread;
@@ -147,19 +148,39 @@ impl View<'_> {
     /// behind must not keep an operator waiting.
     fn committed(&self) -> Result<Vec<Option<i64>>> {
         let name = self.settings.name(Topic::Trades);
-        let mut list = TopicPartitionList::with_capacity(self.partitions as usize);
-        list.add_partition_range(name, 0, self.partitions - 1);
-        let list = self.observer.committed_offsets(list, ASK_WITHIN).map_err(|error| {
-            Error::Unavailable(format!(
-                "committed offsets of group '{}' on {}: {error}; is the broker up?",
-                self.settings.kafka.group, self.settings.kafka.bootstrap
-            ))
-        })?;
+        let list = self.committed_list(name)?;
         let offset = |partition| match list.find_partition(name, partition)?.offset() {
             Offset::Offset(offset) => Some(offset),
             _ => None,
         };
         Ok((0..self.partitions).map(offset).collect())
+    }
+
+    /// Asks again while the group moves to another broker, or Kafka makes ready for its first one.
+    fn committed_list(&self, name: &str) -> Result<TopicPartitionList> {
+        use RDKafkaErrorCode::{
+            CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator,
+        };
+        let mut list = TopicPartitionList::with_capacity(self.partitions as usize);
+        list.add_partition_range(name, 0, self.partitions - 1);
+        let began = Instant::now();
+        loop {
+            let error = match self.observer.committed_offsets(list.clone(), ASK_WITHIN) {
+                Ok(found) => return Ok(found),
+                Err(error) => error,
+            };
+            let passes = matches!(
+                error.rdkafka_error_code(),
+                Some(CoordinatorLoadInProgress | CoordinatorNotAvailable | NotCoordinator)
+            );
+            if !passes || began.elapsed() > ASK_WITHIN {
+                return Err(Error::Unavailable(format!(
+                    "committed offsets of group '{}' on {}: {error}; is the broker up?",
+                    self.settings.kafka.group, self.settings.kafka.bootstrap
+                )));
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
     }
 
     /// By partition: the offset up to which committed records can be read.

@@ -41,9 +41,9 @@ pub fn text(ms: i64) -> String {
     let ms = ms.max(0);
     let seconds = ms / 1_000;
     match seconds {
-        ..60 => format!("{}.{}s", seconds, ms % 1_000 / 100),
-        ..3_600 => format!("{}m{}s", seconds / 60, seconds % 60),
-        ..86_400 => format!("{}h{}m", seconds / 3_600, seconds / 60 % 60),
+        0..60 => format!("{}.{}s", seconds, ms % 1_000 / 100),
+        60..3_600 => format!("{}m{}s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{}h{}m", seconds / 3_600, seconds / 60 % 60),
         _ => format!("{}d{}h", seconds / 86_400, seconds / 3_600 % 24),
     }
 }
