@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "up",
     "producer",
     "stream",
@@ -20,6 +20,7 @@ const COMMANDS: [&str; 14] = [
     "explain",
     "audit",
     "rebuild",
+    "reset",
     "status",
     "topics",
     "cassandra-init",

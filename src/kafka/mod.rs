@@ -11,6 +11,7 @@ mod cluster;
 mod context;
 mod fetch;
 mod member;
+mod moment;
 pub mod overview;
 mod publisher;
 mod security;
@@ -19,5 +20,6 @@ mod settings;
 pub mod topics;
 mod writer;
 
+pub use cluster::active_members;
 pub use publisher::KafkaPublisher;
 pub use session::KafkaLogFactory;

@@ -9,6 +9,7 @@ pub mod explain;
 pub mod producer;
 mod range_query;
 pub mod rebuild;
+pub mod reset;
 pub mod simulate;
 pub mod status;
 pub mod stream;

@@ -13,6 +13,7 @@ mod harness;
 mod outage;
 mod path;
 mod refusals;
+mod reset;
 mod restart;
 mod status;
 mod tape;
