@@ -22,6 +22,7 @@ use crate::config::{Config, Guarantee};
 use crate::error::{Error, Result};
 use crate::model::{Interval, PartitionMeta, StateRecord};
 use crate::port::Topic;
+use crate::runtime::Shutdown;
 
 pub use self::group::{Group, GroupMember};
 
@@ -192,7 +193,8 @@ impl View<'_> {
     fn state(&mut self, partition: i32, end: i64) -> Result<Newest> {
         let name = self.settings.name(Topic::Changelog);
         let (start, _) = self.cluster.watermarks(name, partition)?;
-        self.changelog.read(partition, start, end)
+        // An interrupt ends the whole command: there is nothing to leave in order.
+        self.changelog.read(partition, start, end, &Shutdown::default())
     }
 }
 

@@ -16,4 +16,6 @@ mod refusals;
 mod reset;
 mod restart;
 mod status;
+mod stop;
+mod store_away;
 mod tape;

@@ -98,10 +98,9 @@ fn the_status_shows_who_reads_what_and_names_what_is_wrong() {
     is_whole(&well);
     let paused = while_paused(&world, &second, &first_page);
     assert_eq!(sum(&paused, None, lag), lag(&paused["total"]));
-    second.thaw();
+    second.signal(libc::SIGCONT);
     when_both_are_at_work(&world, &first_page);
     let page = world.succeed(&["status"]);
-    println!("PAGE\n{page}");
     let all = page.lines().find(|line| line.trim_start().starts_with("all")).expect("sums");
     assert_eq!(all.split_whitespace().nth(1), Some("0"), "the lag of {page}");
     assert!(page.lines().all(|line| line.chars().count() <= 100), "{page}");
@@ -146,7 +145,7 @@ fn is_whole(status: &Value) {
 
 /// The paused one keeps its partitions and falls behind; the other one goes on.
 fn while_paused(world: &World, second: &Process, first_page: &str) -> Value {
-    second.freeze();
+    second.signal(libc::SIGSTOP);
     produce(world, 2);
     eventually("the paused process is told from the one at work", || {
         let (paused, code, ended) = status(world, &["--process", first_page]);
