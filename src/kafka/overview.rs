@@ -194,7 +194,7 @@ impl View<'_> {
         let name = self.settings.name(Topic::Changelog);
         let (start, _) = self.cluster.watermarks(name, partition)?;
         // An interrupt ends the whole command: there is nothing to leave in order.
-        self.changelog.read(partition, start, end, &Shutdown::default())
+        self.changelog.read(partition, (start, end), &mut |_| {}, &Shutdown::default())
     }
 }
 
