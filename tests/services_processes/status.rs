@@ -1,16 +1,11 @@
 //! `ticksmith status` beside real processes: two that share the partitions, one of them paused, and
 //! what goes wrong between the group, its log and its state.
 
-use std::time::Duration;
-
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::Value;
 
 use crate::harness::process::{Ended, Process};
 use crate::harness::world::free_port;
-use crate::harness::{World, eventually, server, with_steady_servers};
+use crate::harness::{World, eventually, with_steady_servers};
 
 const BASE_MS: i64 = 1_710_184_800_000;
 /// More than symbols, so that some partitions stay empty.
@@ -184,9 +179,11 @@ fn records_that_are_gone_are_named(world: &World) {
     produce(world, 3);
     let observer = world.observer();
     let (ends, committed) = (observer.ends().expect("ends"), observer.committed().expect("told"));
-    let behind = |(partition, end): &(&i32, &i64)| committed.get(partition) < Some(end);
+    let behind = |(partition, end): &(&i32, &i64)| {
+        committed.get(partition).is_some_and(|committed| committed < end)
+    };
     let (partition, end) = ends.iter().find(behind).expect("a partition that was not read");
-    delete_up_to(world, *partition, *end);
+    observer.delete_all();
     let (status, code, ended) = status(world, &[]);
     assert_eq!(code, 1, "{}", ended.said);
     let gone = format!("partition {partition}: the group stands at offset");
@@ -195,19 +192,4 @@ fn records_that_are_gone_are_named(world: &World) {
     let records = end - committed[partition];
     assert!(problem.contains(&format!("{records} records are gone")), "{problem}");
     assert!(problem.contains("ticksmith reset --to-earliest"), "{problem}");
-}
-
-fn delete_up_to(world: &World, partition: i32, end: i64) {
-    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
-        .set("bootstrap.servers", server("TICKSMITH_TEST_KAFKA"))
-        .create()
-        .expect("a Kafka client");
-    let mut list = TopicPartitionList::new();
-    let topic = world.setting("TOPICS__TRADES");
-    list.add_partition_offset(topic, partition, Offset::Offset(end)).expect("an offset");
-    let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let deleted = runtime.block_on(admin.delete_records(&list, &options)).expect("an answer");
-    let element = deleted.find_partition(topic, partition).expect("asked for");
-    element.error().expect("deleted");
 }
