@@ -49,8 +49,6 @@ pub struct Schedule {
     pub drain_deadline_ms: u64,
     pub silver_topic: bool,
     pub provisional_to_topic: bool,
-    /// Committed offset and state must agree; false under `at_least_once`.
-    pub exactly_once: bool,
     /// Stop at the end offsets seen at start.
     pub until_end: bool,
     /// At that end, emit the windows still open, marked provisional.
@@ -101,12 +99,8 @@ pub struct Pipeline {
 pub fn run(mut parts: Parts, shutdown: Shutdown) -> Result<BeatReport> {
     let log = parts.log_factory.open()?;
     let now_us = parts.clock.monotonic_us();
-    let partitions = Partitions::new(
-        Arc::clone(&parts.avro),
-        Arc::clone(&parts.rules),
-        log.partition_count(),
-        parts.schedule.exactly_once,
-    );
+    let partitions =
+        Partitions::new(Arc::clone(&parts.avro), Arc::clone(&parts.rules), log.partition_count());
     let outbox = Outbox::new(Arc::clone(&parts.avro), parts.trades_topic.clone(), &parts.schedule);
     let mut pipeline = Pipeline {
         log,
@@ -385,7 +379,7 @@ impl Pipeline {
         let mut symbols = 0;
         for (partition, engine) in self.partitions.engines() {
             let next_offset = engine.next_offset();
-            let end_offset = self.log.end_offset(partition).unwrap_or(next_offset).max(next_offset);
+            let end_offset = self.log.newest_end(partition).unwrap_or(next_offset).max(next_offset);
             let tally = engine.tally();
             add(&mut report.tally, tally);
             report.lag_records += end_offset - next_offset;

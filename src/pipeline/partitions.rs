@@ -23,27 +23,14 @@ pub struct Partitions {
     avro: Arc<Avro>,
     rules: Arc<Rules>,
     partition_count: u32,
-    exactly_once: bool,
     engines: BTreeMap<i32, Engine>,
     /// Owned, but not restored yet.
     owed: Vec<i32>,
 }
 
 impl Partitions {
-    pub fn new(
-        avro: Arc<Avro>,
-        rules: Arc<Rules>,
-        partition_count: u32,
-        exactly_once: bool,
-    ) -> Self {
-        Self {
-            avro,
-            rules,
-            partition_count,
-            exactly_once,
-            engines: BTreeMap::new(),
-            owed: Vec::new(),
-        }
+    pub fn new(avro: Arc<Avro>, rules: Arc<Rules>, partition_count: u32) -> Self {
+        Self { avro, rules, partition_count, engines: BTreeMap::new(), owed: Vec::new() }
     }
 
     /// Decodes one record and steps its engine. What is of no owned partition, or lies below the
@@ -130,8 +117,6 @@ impl Partitions {
         let offset = match (state_offset, restored.committed) {
             (None, None) => return Ok(Ok(restored.log_start)),
             (Some(state), Some(committed)) if state == committed => state,
-            // Records go first and offsets second there, so the state may be ahead, never wrong.
-            (Some(state), _) if !self.exactly_once => state,
             (state, committed) => {
                 let show = |offset: Option<i64>| offset.map_or("none".into(), |o| o.to_string());
                 return Ok(Err(format!(

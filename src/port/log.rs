@@ -112,6 +112,12 @@ pub trait Log: Send {
     /// stable offset for transactional writers.
     fn end_offset(&mut self, partition: i32) -> Result<i64>;
 
+    /// The same for reports, as far as it is known: asked every beat, so it must not wait for a
+    /// broker.
+    fn newest_end(&mut self, partition: i32) -> Result<i64> {
+        self.end_offset(partition)
+    }
+
     /// Keeps the membership while the caller waits for something else; to be called several times a
     /// second. Returns the new assignment when partitions have moved: the beat is void then.
     ///

@@ -4,8 +4,10 @@
 #![allow(dead_code)]
 
 pub mod foreign;
+pub mod group;
 mod kafka;
-mod process;
+pub mod network;
+pub mod process;
 pub mod proxy;
 pub mod world;
 
