@@ -175,6 +175,16 @@ async fn a_wrong_key_is_named_and_ends_the_client() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_of_any_characters_is_known_again() {
+    let key = "k/e y+100%&";
+    let shutdown = Shutdown::default();
+    let url = start(SimulatorOptions { keys: vec![key.into()], ..market(1.0) }, &shutdown).await;
+    let mut client = connect(ClientOptions { key: Secret::new(key), ..options(&url, &["AAPL"]) });
+    client.until_connected().await;
+    client.stop().await;
+}
+
 /// A server that sends `message`, then closes with `reason`.
 async fn closing_server(message: Option<&'static str>, reason: &'static str) -> String {
     use futures_util::{SinkExt, StreamExt};

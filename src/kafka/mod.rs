@@ -10,6 +10,7 @@ mod cluster;
 mod context;
 mod fetch;
 mod member;
+mod moment;
 mod publisher;
 mod security;
 mod session;
@@ -17,5 +18,6 @@ mod settings;
 pub mod topics;
 mod writer;
 
+pub use cluster::active_members;
 pub use publisher::KafkaPublisher;
 pub use session::KafkaLogFactory;

@@ -15,6 +15,7 @@ mod members;
 mod outage;
 mod path;
 mod refusals;
+mod reset;
 mod restart;
 mod tape;
 mod zombie;

@@ -12,7 +12,7 @@ use crate::harness::{World, eventually, with_steady_servers};
 
 /// Of each partition of the silver topic, what readers of committed records cannot read yet.
 fn held_back(world: &World) -> Result<i64, String> {
-    let end = |isolation| world.observer_of("SILVER", isolation).ends();
+    let end = |isolation| world.isolated_observer_of("TOPICS__SILVER", isolation).ends();
     let (stable, all) = (end("read_committed")?, end("read_uncommitted")?);
     Ok(all.values().sum::<i64>() - stable.values().sum::<i64>())
 }
@@ -20,7 +20,9 @@ fn held_back(world: &World) -> Result<i64, String> {
 /// Records of the silver topic for readers of either kind.
 fn counts(world: &World) -> [usize; 2] {
     ["read_committed", "read_uncommitted"].map(|isolation| {
-        eventually("the silver topic", || world.observer_of("SILVER", isolation).count())
+        eventually("the silver topic", || {
+            world.isolated_observer_of("TOPICS__SILVER", isolation).count()
+        })
     })
 }
 
