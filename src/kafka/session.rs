@@ -14,6 +14,7 @@ use super::writer::Writers;
 use crate::config::{self, Config};
 use crate::error::{Error, Result};
 use crate::port::{Beat, Clock, Log, LogFactory, Polled, RawRecord, Restored, Topic, Written};
+use crate::runtime::Shutdown;
 use crate::telemetry;
 
 /// Opens sessions of one process: all of them share one transactional id, so that a new session
@@ -23,6 +24,7 @@ pub struct KafkaLogFactory {
     settings: Arc<Settings>,
     transactional_id: String,
     clock: Arc<dyn Clock>,
+    stop: Shutdown,
 }
 
 impl KafkaLogFactory {
@@ -36,7 +38,13 @@ impl KafkaLogFactory {
             "" => format!("{group}-{:016x}", rand::random::<u64>()),
             instance_id => format!("{group}-{instance_id}"),
         };
-        Ok(Self { settings, transactional_id, clock })
+        Ok(Self { settings, transactional_id, clock, stop: Shutdown::default() })
+    }
+
+    /// Sessions give up what takes long when `stop` says so: a restore at once, a commit when its
+    /// time for draining is over.
+    pub fn stopping_with(self, stop: Shutdown) -> Self {
+        Self { stop, ..self }
     }
 }
 
@@ -55,6 +63,7 @@ impl LogFactory for KafkaLogFactory {
             counts,
             settings: Arc::clone(&self.settings),
             clock: Arc::clone(&self.clock),
+            stop: self.stop.clone(),
         }))
     }
 }
@@ -72,6 +81,7 @@ struct KafkaSession {
     counts: PartitionCounts,
     settings: Arc<Settings>,
     clock: Arc<dyn Clock>,
+    stop: Shutdown,
 }
 
 impl KafkaSession {
@@ -82,7 +92,8 @@ impl KafkaSession {
     fn open_writers(&mut self) -> Result<()> {
         if self.writers.is_none() {
             let id = &self.transactional_id;
-            self.writers = Some(Writers::open(&self.settings, id, self.counts, &self.clock)?);
+            self.writers =
+                Some(Writers::open(&self.settings, id, self.counts, &self.clock, &self.stop)?);
         }
         Ok(())
     }
@@ -146,7 +157,9 @@ impl Log for KafkaSession {
         self.open_writers()?;
         // As long as a dead predecessor's transaction may stay open, and some.
         let timeout_ms = u64::from(self.settings.kafka.transaction_timeout_ms) + 15_000;
-        let committed = self.member()?.committed(partition, Duration::from_millis(timeout_ms))?;
+        let stop = self.stop.clone();
+        let within = Duration::from_millis(timeout_ms);
+        let committed = self.member()?.committed(partition, within, &stop)?;
         let (log_start, _) =
             self.cluster.watermarks(self.settings.name(Topic::Trades), partition)?;
         let restored = Restored { committed, log_start };
@@ -156,7 +169,7 @@ impl Log for KafkaSession {
             self.changelog = Some(ChangelogReader::new(&self.settings)?);
         }
         let newest = match &mut self.changelog {
-            Some(changelog) => changelog.read(partition, start, end)?,
+            Some(changelog) => changelog.read(partition, start, end, &stop)?,
             None => return Err(Error::Bug("the changelog reader was just made".into())),
         };
         for (key, value) in &newest {
@@ -182,7 +195,8 @@ impl Log for KafkaSession {
             return Err(Error::Rejoin("this session was closed".into()));
         };
         let outcome = writers.commit(&beat.records, &offsets, member.membership()?);
-        if matches!(outcome, Err(Error::Rejoin(_))) {
+        // Who is to stop does not join again, whoever fenced it.
+        if matches!(outcome, Err(Error::Rejoin(_))) && !self.stop.is_requested() {
             member.check_identity()?;
         }
         outcome?;

@@ -17,10 +17,11 @@ use crate::config::Guarantee;
 use crate::error::{Error, Result};
 use crate::model::partition_for_key;
 use crate::port::{Clock, OutRecord, Topic};
+use crate::runtime::Shutdown;
 use crate::telemetry;
 
-/// One call into librdkafka waits at most so long before it is repeated.
-const CALL_WITHIN: Duration = Duration::from_secs(5);
+/// One call into librdkafka waits at most so long before it is repeated, if no stop is overdue.
+const CALL_WITHIN: Duration = Duration::from_secs(1);
 /// Pause after a call that may be repeated and came back at once.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// The first transaction of a fresh cluster waits for its internal topic.
@@ -53,8 +54,10 @@ impl Writers {
         transactional_id: &str,
         counts: PartitionCounts,
         clock: &Arc<dyn Clock>,
+        stop: &Shutdown,
     ) -> Result<Self> {
-        let open = |client| Writer::open(&client, settings, counts, Arc::clone(clock));
+        let open =
+            |client| Writer::open(&client, settings, counts, Arc::clone(clock), stop.clone());
         let transactional = open(settings.transactional_writer(transactional_id))?;
         transactional.init(&settings.kafka.bootstrap)?;
         let plain = match settings.guarantee {
@@ -89,6 +92,7 @@ struct Writer {
     /// All tries of one step together.
     bound: Duration,
     clock: Arc<dyn Clock>,
+    stop: Shutdown,
 }
 
 impl Writer {
@@ -97,6 +101,7 @@ impl Writer {
         settings: &Settings,
         counts: PartitionCounts,
         clock: Arc<dyn Clock>,
+        stop: Shutdown,
     ) -> Result<Self> {
         let context = DeliveryContext::new("writer");
         let producer = ThreadedProducer::from_config_and_context(client, context)
@@ -107,6 +112,7 @@ impl Writer {
             counts,
             bound: Duration::from_millis(u64::from(settings.kafka.transaction_timeout_ms)),
             clock,
+            stop,
         })
     }
 
@@ -181,7 +187,7 @@ impl Writer {
                 if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
                     return Err(judge(&error));
                 }
-                if self.clock.monotonic_us() > deadline_us {
+                if self.clock.monotonic_us() > deadline_us || self.stop.is_overdue() {
                     return Err(Failure::Abort("the broker takes no records".into()));
                 }
                 out = back;
@@ -211,6 +217,9 @@ impl Writer {
             if self.clock.monotonic_us() > deadline_us {
                 let seconds = bound.as_secs();
                 return Err(Failure::Lost(format!("{error}, and so for {seconds} s")));
+            }
+            if self.stop.is_overdue() {
+                return Err(Failure::Lost(format!("{error}, and the time to stop is over")));
             }
             std::thread::sleep(RETRY_PAUSE);
         }

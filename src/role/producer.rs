@@ -59,12 +59,13 @@ impl Args {
 pub fn run(_args: Args, config: Config) -> Result<()> {
     let plan = plan_feed(&config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let shutdown = Shutdown::on_signals()?;
+    let shutdown = Shutdown::on_signals(Duration::from_millis(config.stream.drain_deadline_ms))?;
     let server = Server::bind(&config.http, config.producer.http_port, "producer.http_port")?;
     let readiness = Readiness::not_yet("connecting to the feed");
     let _health = serve(server, readiness.clone(), &shutdown)?;
     let avro = registry::open_avro(&config.schema_registry, &config.topics, clock.clone())?;
     let publisher = open_publisher(&config, &clock)?;
+    shutdown.begun();
     run_producer(FeedRun {
         config: &config,
         plan,

@@ -159,7 +159,7 @@ impl Reset<'_> {
             plan.place(partition, self.place(log, partition, plan.read_from_ms())?)?;
         }
         plan.check_reach()?;
-        plan.generation = self.generation(&plan, &rules.intervals)?;
+        plan.generation = self.generation(log, &plan, &rules.intervals)?;
         self.refuse_joined(log)?;
         range_query::print(plan.text(self.args.apply).as_bytes())?;
         if !self.args.apply {
@@ -242,13 +242,14 @@ impl Reset<'_> {
 
     /// One more than any known: of the state, and of the bars that will be written anew, which a
     /// rebuild may have lifted.
-    fn generation(&self, plan: &Plan, intervals: &[Interval]) -> Result<i64> {
+    fn generation(&self, log: &mut dyn Log, plan: &Plan, intervals: &[Interval]) -> Result<i64> {
         let of_state = plan.generation_of_state();
         let has_store = self.args.data.is_some() || self.config.stream.store != StoreKind::None;
         let stored = match has_store {
             true => {
                 let reader = open_reader(self.args.data.as_deref(), self.config)?;
-                Some(self.stored_generation(reader.as_ref(), intervals, plan.bars_from_ms())?)
+                let from_ms = plan.bars_from_ms();
+                Some(self.stored_generation(log, reader.as_ref(), intervals, from_ms)?)
             }
             false => None,
         };
@@ -273,6 +274,7 @@ impl Reset<'_> {
 
     fn stored_generation(
         &self,
+        log: &mut dyn Log,
         reader: &dyn StoreReader,
         intervals: &[Interval],
         from_ms: Option<i64>,
@@ -281,6 +283,8 @@ impl Reset<'_> {
         let mut highest = 0;
         for interval in intervals {
             for symbol in reader.bar_symbols(*interval)? {
+                // Ten thousand symbols take longer than the group waits for a sign of life.
+                self.refuse_joined(log)?;
                 progress.tell(|| format!("looking for generations of {symbol} {interval}"));
                 let query = BarQuery {
                     symbol,
@@ -297,7 +301,7 @@ impl Reset<'_> {
     }
 }
 
-/// What the session needs a stream would mend by joining again; here it ends the command.
+/// A stream would mend this by restoring or joining again; here it ends the command.
 fn not_done(error: Error) -> Error {
     match error {
         Error::Restore(reason) => Error::Unavailable(format!(

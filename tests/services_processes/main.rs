@@ -17,5 +17,7 @@ mod path;
 mod refusals;
 mod reset;
 mod restart;
+mod stop;
+mod store_away;
 mod tape;
 mod zombie;

@@ -61,8 +61,13 @@ impl Segment {
             Ok(connection)
         };
         let opened = open().map_err(|error| error.to_string()).and_then(|connection| {
-            let wal = File::open(beside(&path, "-wal")).map_err(|error| error.to_string())?;
-            Ok((connection, wal))
+            let wal = File::open(beside(&path, "-wal")).and_then(|wal| {
+                // The log beside it counts for nothing when the file itself, or its name, is lost.
+                File::open(&path)?.sync_all()?;
+                File::open(directory)?.sync_all()?;
+                Ok(wal)
+            });
+            Ok((connection, wal.map_err(|error| error.to_string())?))
         });
         let (connection, wal) = opened.map_err(|problem| {
             remove_all(&path);
@@ -175,10 +180,7 @@ pub fn found_in(directory: &Path) -> Result<VecDeque<Segment>> {
     let mut segments = VecDeque::new();
     for path in paths {
         let connection = open_to_read(&path)?;
-        let query = "SELECT max(id), sum(length(bytes)) FROM batch";
-        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        let (last_id, bytes): (Option<i64>, Option<i64>) =
-            connection.query_row(query, [], row).map_err(|error| failed(&path, &error))?;
+        let (last_id, bytes) = extent(&connection).map_err(|error| failed(&path, &error))?;
         let bytes = u64::try_from(bytes.unwrap_or(0)).unwrap_or(0);
         let segment = Segment { path, last_id: last_id.unwrap_or(0), bytes, writing: None };
         match last_id {
@@ -187,6 +189,16 @@ pub fn found_in(directory: &Path) -> Result<VecDeque<Segment>> {
         }
     }
     Ok(segments)
+}
+
+/// Newest id and bytes of records. A run that was killed while it made the segment left it without
+/// its table, and so without records.
+fn extent(connection: &Connection) -> rusqlite::Result<(Option<i64>, Option<i64>)> {
+    if !connection.table_exists(None, "batch")? {
+        return Ok((None, None));
+    }
+    let query = "SELECT max(id), sum(length(bytes)) FROM batch";
+    connection.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 fn open_to_read(path: &Path) -> Result<Connection> {

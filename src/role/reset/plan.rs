@@ -331,7 +331,7 @@ impl Plan {
 
     /// What to say when it is done.
     pub fn done(&self) -> String {
-        format!("done: generation {}; `ticksmith stream` reads on from there\n", self.generation)
+        format!("done: generation {}; the next start reads on from there\n", self.generation)
     }
 }
 
