@@ -54,10 +54,15 @@ impl LogFactory for KafkaLogFactory {
     fn open(&mut self) -> Result<Box<dyn Log>> {
         let cluster = Cluster::connect(&self.settings)?;
         let counts = check_topics(&cluster, &self.settings)?;
+        let (settings, id) = (&self.settings, &self.transactional_id);
+        let writers = match settings.kafka.instance_id.as_str() {
+            "" => Some(Writers::open(settings, id, counts, &self.clock, &self.stop)?),
+            _ => None,
+        };
         Ok(Box::new(KafkaSession {
-            member: Some(Member::join(&self.settings)?),
-            writers: None,
-            transactional_id: self.transactional_id.clone(),
+            member: Some(Member::join(settings)?),
+            writers,
+            transactional_id: id.clone(),
             changelog: None,
             cluster,
             counts,
@@ -71,8 +76,9 @@ impl LogFactory for KafkaLogFactory {
 struct KafkaSession {
     /// `None` after `close`.
     member: Option<Member>,
-    /// Opened when there is something to restore. Not before: of two processes with one identity
-    /// the one that joined last has the partitions, and that one has to fence the other.
+    /// With `kafka.instance_id` opened only when there is something to restore: of two processes
+    /// with one identity the one that joined last has the partitions, and it has to be the one
+    /// that fences the other.
     writers: Option<Writers>,
     transactional_id: String,
     /// Lives while partitions are being restored.
