@@ -17,6 +17,7 @@ mod path;
 mod refusals;
 mod reset;
 mod restart;
+mod state;
 mod stop;
 mod store_away;
 mod tape;
