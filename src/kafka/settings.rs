@@ -101,6 +101,11 @@ impl Settings {
         client
     }
 
+    /// A member shows itself to the group this often, ms.
+    pub fn heartbeat_ms(&self) -> u32 {
+        (self.kafka.session_timeout_ms / 3).clamp(100, 3000)
+    }
+
     /// Reads trades as a member of the group.
     pub fn member(&self) -> ClientConfig {
         let session_ms = self.kafka.session_timeout_ms;
@@ -118,7 +123,7 @@ impl Settings {
             // The end is told, so that a position passes control records that no record follows.
             ("enable.partition.eof", "true".into()),
             ("session.timeout.ms", session_ms.to_string()),
-            ("heartbeat.interval.ms", (session_ms / 3).clamp(100, 3000).to_string()),
+            ("heartbeat.interval.ms", self.heartbeat_ms().to_string()),
             ("max.poll.interval.ms", self.kafka.max_poll_interval_ms.max(session_ms).to_string()),
             ("queued.max.messages.kbytes", self.kafka.consumer_queue_kib.to_string()),
             // A full queue is asked again soon: the default of a second starves a fast reader.
@@ -170,7 +175,7 @@ impl Settings {
         self.client(&all)
     }
 
-    /// Writes beats, all or nothing.
+    /// Writes beats, or the state and the offsets of beats, all or nothing.
     pub fn transactional_writer(&self, transactional_id: &str) -> ClientConfig {
         self.producer(&[
             ("transactional.id", transactional_id.to_owned()),
@@ -182,7 +187,7 @@ impl Settings {
         ])
     }
 
-    /// Writes beats at least once.
+    /// Writes the outputs of beats, each record at least once.
     pub fn plain_writer(&self) -> ClientConfig {
         self.producer(&[
             ("message.timeout.ms", self.kafka.transaction_timeout_ms.to_string()),

@@ -4,7 +4,9 @@
 #![allow(dead_code)]
 
 pub mod foreign;
+pub mod group;
 mod kafka;
+pub mod network;
 pub mod process;
 pub mod proxy;
 pub mod world;

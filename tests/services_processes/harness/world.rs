@@ -98,7 +98,15 @@ impl World {
 
     /// Starts a role.
     pub fn start(&self, arguments: &[&str]) -> Process {
+        self.start_with(arguments, &[])
+    }
+
+    /// Starts a role that has settings, `SECTION__KEY`, of its own.
+    pub fn start_with(&self, arguments: &[&str], settings: &[(&str, String)]) -> Process {
         let mut command = self.command(env!("CARGO_BIN_EXE_ticksmith"));
+        for (key, value) in settings {
+            command.env(format!("TICKSMITH__{key}"), value);
+        }
         Process::start(&format!("ticksmith {}", arguments.join(" ")), command.args(arguments))
     }
 
@@ -249,6 +257,13 @@ impl World {
         // The listener that is open even where the world's own one is not.
         let bootstrap = server("TICKSMITH_TEST_KAFKA");
         Observer::new(&bootstrap, self.setting("KAFKA__GROUP"), topic)
+    }
+
+    /// The same, as readers of one isolation level see it.
+    pub fn isolated_observer_of(&self, topic: &str, isolation: &str) -> Observer {
+        let bootstrap = server("TICKSMITH_TEST_KAFKA");
+        let (group, topic) = (self.setting("KAFKA__GROUP"), self.setting(topic));
+        Observer::isolated(&bootstrap, group, topic, isolation)
     }
 
     /// Waits until the trades topic holds so many records.
