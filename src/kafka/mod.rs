@@ -5,12 +5,14 @@
 //! (outputs, state and consumed offsets in one transaction), the cluster client (metadata,
 //! uncommitted watermarks), and, while restoring, a changelog reader.
 
+mod assignment;
 mod changelog;
 mod cluster;
 mod context;
 mod fetch;
 mod member;
 mod moment;
+pub mod overview;
 mod publisher;
 mod security;
 mod session;

@@ -159,6 +159,22 @@ impl Settings {
         self.client(&[("isolation.level", "read_uncommitted".into())])
     }
 
+    /// Looks at the group from outside, without joining it: what it has committed as of now, open
+    /// transactions left aside, and single records.
+    pub fn observer(&self) -> ClientConfig {
+        self.client(&[
+            ("group.id", self.kafka.group.clone()),
+            ("enable.auto.commit", "false".into()),
+            ("enable.auto.offset.store", "false".into()),
+            ("isolation.level", "read_uncommitted".into()),
+            ("auto.offset.reset", "error".into()),
+            // One record a partition is wanted, and whole batches are sent.
+            ("queued.min.messages", "1".into()),
+            ("fetch.message.max.bytes", "65536".into()),
+            ("fetch.wait.max.ms", "10".into()),
+        ])
+    }
+
     /// Creates and describes topics.
     pub fn admin(&self) -> ClientConfig {
         self.client(&[])

@@ -18,6 +18,7 @@ mod refusals;
 mod reset;
 mod restart;
 mod state;
+mod status;
 mod stop;
 mod store_away;
 mod tape;

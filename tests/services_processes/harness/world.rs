@@ -315,7 +315,7 @@ pub fn address_in(said: &str) -> Option<String> {
 }
 
 /// A port that was free a moment ago.
-fn free_port() -> String {
+pub fn free_port() -> String {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     listener.local_addr().expect("an address").port().to_string()
 }
