@@ -15,6 +15,7 @@ mod path;
 mod refusals;
 mod reset;
 mod restart;
+mod state;
 mod stop;
 mod store_away;
 mod tape;
