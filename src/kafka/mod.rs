@@ -3,12 +3,14 @@
 //!
 //! Clients of a session: the member (reads trades, holds the group membership), the writer
 //! (outputs, state and consumed offsets in one transaction), the cluster client (metadata,
-//! uncommitted watermarks), and, while restoring, a changelog reader.
+//! uncommitted watermarks), and, while restoring, a changelog reader. The producer side is a
+//! publisher, and a group member of its own for each lease.
 
 mod changelog;
 mod cluster;
 mod context;
 mod fetch;
+mod lease;
 mod member;
 mod publisher;
 mod security;
@@ -17,5 +19,6 @@ mod settings;
 pub mod topics;
 mod writer;
 
+pub use lease::{KafkaLease, LeaseClaim};
 pub use publisher::KafkaPublisher;
 pub use session::KafkaLogFactory;

@@ -5,8 +5,9 @@
 
 pub mod foreign;
 mod kafka;
-mod process;
+pub mod process;
 pub mod proxy;
+pub mod steady;
 pub mod world;
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};

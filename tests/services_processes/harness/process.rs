@@ -89,7 +89,7 @@ impl Process {
         self.wait()
     }
 
-    fn signal(&self, signal: i32) {
+    pub fn signal(&self, signal: i32) {
         let pid = i32::try_from(self.child.id()).expect("pids fit");
         // SAFETY: `kill` takes two integers; the child is ours and not yet waited for, so the pid
         // is still its own.
