@@ -11,9 +11,11 @@ mod progress;
 mod segment;
 
 use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::port::OutRecord;
@@ -29,6 +31,10 @@ const SEGMENTS_LEAST: u64 = 16;
 /// Room is offered again when so many hundredths of what filled the disk are left in use: one
 /// overflow is then one event, not thousands.
 const ROOM_AGAIN_PERCENT: u64 = 90;
+/// And when the disk takes so many bytes: what fills it may belong to others.
+const ROOM_AGAIN_BYTES: usize = 256 << 10;
+/// A full disk is not asked more often.
+const ASK_DISK_EVERY: Duration = Duration::from_millis(100);
 
 /// What a spool is made for.
 #[derive(Debug, Clone)]
@@ -71,6 +77,8 @@ struct State {
     file: ProgressFile,
     /// Bytes in use when an append found no room.
     full_at_bytes: Option<u64>,
+    /// When the full disk was asked last.
+    disk_asked: Option<Instant>,
     segment_bytes: u64,
     closed: bool,
     abandoned: bool,
@@ -96,6 +104,7 @@ impl Spool {
             progress,
             file,
             full_at_bytes: None,
+            disk_asked: None,
             segment_bytes: SEGMENT_BYTES.min(options.max_bytes / SEGMENTS_LEAST),
             closed: false,
             abandoned: false,
@@ -139,10 +148,13 @@ impl Spool {
     pub fn has_room(&self) -> bool {
         let mut state = self.lock();
         let used = state.used_bytes();
-        if state.full_at_bytes.is_some_and(|full| used * 100 > full * ROOM_AGAIN_PERCENT) {
-            return false;
+        if let Some(full) = state.full_at_bytes {
+            let is_freed = used * 100 <= full * ROOM_AGAIN_PERCENT;
+            if !is_freed || !state.disk_takes_more(&self.shared.options.directory) {
+                return false;
+            }
+            state.full_at_bytes = None;
         }
-        state.full_at_bytes = None;
         used < self.shared.options.max_bytes
     }
 
@@ -169,6 +181,9 @@ impl Spool {
                 Ok(true)
             }
             Written::NoRoom => {
+                // Marked as full first: then the newest segment may go too.
+                state.full_at_bytes = Some(0);
+                state.delete_consumed();
                 state.full_at_bytes = Some(state.used_bytes());
                 Ok(false)
             }
@@ -262,6 +277,20 @@ impl State {
         self.segments.iter().map(Segment::bytes).sum()
     }
 
+    /// Tried with a file, at most so often; false in between.
+    fn disk_takes_more(&mut self, directory: &Path) -> bool {
+        if self.disk_asked.is_some_and(|asked| asked.elapsed() < ASK_DISK_EVERY) {
+            return false;
+        }
+        self.disk_asked = Some(Instant::now());
+        let path = directory.join("room");
+        let written =
+            File::create(&path).and_then(|mut file| file.write_all(&vec![0; ROOM_AGAIN_BYTES]));
+        // What was not made needs no removal.
+        let _ = std::fs::remove_file(&path);
+        written.is_ok()
+    }
+
     fn write(&mut self, directory: &Path, id: i64, bytes: &[u8]) -> Result<Written> {
         let enough = self.segment_bytes;
         if self.segments.back().is_none_or(|segment| segment.bytes() >= enough) {
@@ -321,6 +350,9 @@ impl SpoolReader {
         let waited =
             self.spool.shared.changed.wait_timeout_while(self.spool.lock(), wait, nothing_new);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        // A file that is deleted and still open takes its room on the disk with it.
+        let is_kept = |open: &Reader| state.segments.iter().any(|one| one.path() == open.path());
+        self.open = self.open.take().filter(is_kept);
         if state.next_id <= self.next_id {
             return Ok(None);
         }

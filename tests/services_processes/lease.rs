@@ -127,7 +127,7 @@ fn a_producer_that_stops_hands_over_without_a_time_out() {
     let took = stopped.elapsed();
     println!("{}: taken over {took:?} after SIGTERM", run.world.name());
     assert!(took < LEASE, "a lease that is given back is not waited for: {took:?}");
-    run.finish(vec![second], "merged,gap released");
+    run.finish(vec![second], "merged,gap disconnected");
 }
 
 #[test]

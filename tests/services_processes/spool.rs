@@ -49,7 +49,7 @@ fn kill_9_loses_only_what_a_gap_declares() {
     world.check(&["--drained", "--expect", "merged,gap producer_lost"]);
     let kills = kills.join(",");
     let counted = assert_delivered(&world, &frames, &["--kills", &kills, "--expect", "missing"]);
-    assert_eq!(counted["connections"], KILLS + 1);
+    assert!(counted["connections"].as_u64() > Some(KILLS as u64), "{counted}");
 }
 
 #[test]

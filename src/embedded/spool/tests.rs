@@ -123,3 +123,74 @@ fn records_for_another_partition_count_are_not_sent() {
     spool.pin_partition_count(3).expect("nothing waits");
     spool.close();
 }
+
+/// Needs a file system of its own; where none can be mounted, says so and leaves it to the others.
+#[test]
+fn a_disk_that_is_full_is_one_overflow_and_has_room_when_its_own_or_others_data_go() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let Some(_disk) = SmallDisk::mount(directory.path()) else {
+        println!("no file system can be mounted here: a full disk is not tried");
+        return;
+    };
+    let spool = Spool::open(options(directory.path())).expect("opens");
+    let fill = || {
+        let mut appended = 0;
+        while spool.append(&[record(1, 10_000)]).expect("no failure") {
+            appended += 1;
+        }
+        appended
+    };
+    let mut reader = spool.reader();
+    let appended = fill();
+    assert!(appended > 50, "{appended}");
+    while reader.next(Duration::ZERO).expect("readable").is_some() {}
+    assert!(!spool.has_room());
+    // Its only segment goes, although the reader has it open.
+    spool.acknowledge(appended);
+    until_room(&spool, &mut reader);
+    assert!(fill() > appended / 2, "all the room is there again");
+    spool.acknowledge(spool.backlog().0 + appended);
+    // Others take what is left: nothing of the spool's own can make room.
+    while reader.next(Duration::ZERO).expect("readable").is_some() {}
+    let other = directory.path().join("other");
+    let chunk = vec![0; 4_096];
+    let mut file = std::fs::File::create(&other).expect("a file");
+    while std::io::Write::write_all(&mut file, &chunk).is_ok() {}
+    assert!(!spool.append(&[record(1, 10_000)]).expect("no failure"));
+    for _ in 0..100 {
+        assert!(!spool.has_room(), "an overflow is told once");
+    }
+    std::fs::remove_file(&other).expect("removed");
+    drop(file);
+    until_room(&spool, &mut reader);
+    assert!(spool.append(&[record(1, 10_000)]).expect("no failure"));
+    spool.close();
+}
+
+fn until_room(spool: &Spool, reader: &mut SpoolReader) {
+    for _ in 0..1_000 {
+        // Whoever sends asks for more all the time.
+        assert!(reader.next(Duration::ZERO).expect("readable").is_none());
+        if spool.has_room() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("no room");
+}
+
+struct SmallDisk<'a>(&'a Path);
+
+impl<'a> SmallDisk<'a> {
+    fn mount(path: &'a Path) -> Option<Self> {
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=2m", "ticksmith-test"]).arg(path);
+        mount.output().is_ok_and(|output| output.status.success()).then_some(Self(path))
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(self.0).status();
+    }
+}
