@@ -1,9 +1,10 @@
 //! The producer's write-ahead spool: what was numbered at the socket is on disk before it is sent,
 //! in one FIFO, so a log that is away for minutes is only a longer queue.
 //!
-//! It is a row of segments, each a SQLite file that is written once and deleted as a whole when all
-//! of it was acknowledged: freeing room then needs no room, which a full disk does not have. An
-//! append survives kill -9 of the process at once; the disk is synchronised every
+//! It is a row of segments, each a file that is only appended to and deleted as a whole when all of
+//! it was acknowledged: freeing room then needs no room, which a full disk does not have, and a byte
+//! that arrives is a byte on the disk. (An embedded database was tried: it writes a page or more for
+//! each small batch, eight times the bytes.) An append survives kill -9 of the process at once; the disk is synchronised every
 //! `producer.spool_sync_ms`, so a power cut costs at most that. Where the log stands is written in
 //! place with each synchronisation; what is sent again after a crash is a repeat by its seq.
 
@@ -28,6 +29,9 @@ use segment::{Reader, Segment, Written};
 /// spool has smaller ones.
 const SEGMENT_BYTES: u64 = 8 << 20;
 const SEGMENTS_LEAST: u64 = 16;
+/// The newest segment goes too when all of it was acknowledged and it holds this part of a whole
+/// one: before an outage the disk is then nearly empty.
+const SPENT_PART: u64 = 8;
 /// Room is offered again when so many hundredths of what filled the disk are left in use: one
 /// overflow is then one event, not thousands.
 const ROOM_AGAIN_PERCENT: u64 = 90;
@@ -169,25 +173,23 @@ impl Spool {
         if !self.has_room() {
             return Ok(false);
         }
-        let mut bytes = Vec::with_capacity(records.len() * 128);
-        records.iter().for_each(|record| segment::encode(&mut bytes, record));
+        let mut bytes = segment::encode(records);
         let mut state = self.lock();
-        let id = state.next_id;
-        match state.write(&self.shared.options.directory, id, &bytes)? {
-            Written::Whole => {
-                state.next_id += 1;
-                drop(state);
-                self.shared.changed.notify_all();
-                Ok(true)
-            }
-            Written::NoRoom => {
-                // Marked as full first: then the newest segment may go too.
-                state.full_at_bytes = Some(0);
-                state.delete_consumed();
-                state.full_at_bytes = Some(state.used_bytes());
-                Ok(false)
-            }
+        let (id, directory) = (state.next_id, &self.shared.options.directory);
+        segment::number(&mut bytes, id);
+        let mut written = state.write(directory, id, &bytes)?;
+        if written == Written::NoRoom && state.make_room() {
+            written = state.write(directory, id, &bytes)?;
         }
+        if written == Written::NoRoom {
+            state.full_at_bytes = Some(state.used_bytes());
+            return Ok(false);
+        }
+        state.full_at_bytes = None;
+        state.next_id += 1;
+        drop(state);
+        self.shared.changed.notify_all();
+        Ok(true)
     }
 
     /// A reader that begins with the oldest batch that is not acknowledged.
@@ -277,6 +279,14 @@ impl State {
         self.segments.iter().map(Segment::bytes).sum()
     }
 
+    /// What was acknowledged may still be in the newest segment; false: nothing was.
+    fn make_room(&mut self) -> bool {
+        let before = self.used_bytes();
+        self.full_at_bytes = Some(before);
+        self.delete_consumed();
+        self.used_bytes() < before
+    }
+
     /// Tried with a file, at most so often; false in between.
     fn disk_takes_more(&mut self, directory: &Path) -> bool {
         if self.disk_asked.is_some_and(|asked| asked.elapsed() < ASK_DISK_EVERY) {
@@ -308,12 +318,12 @@ impl State {
         }
     }
 
-    /// The newest one too, when it has had enough: on a full disk it may be the only one.
+    /// The newest one too, when it has had enough; on a full disk whatever it holds.
     fn delete_consumed(&mut self) {
         let id = self.progress.acknowledged_id;
         while let Some(oldest) = self.segments.front() {
             let is_written = self.segments.len() == 1
-                && oldest.bytes() < self.segment_bytes
+                && oldest.bytes() < self.segment_bytes / SPENT_PART
                 && self.full_at_bytes.is_none();
             if oldest.last_id() > id || is_written {
                 return;
@@ -365,8 +375,8 @@ impl SpoolReader {
         }
         let Some(open) = &mut self.open else { return Ok(None) };
         let batch = open.next(self.next_id)?;
-        self.next_id = batch.as_ref().map_or(self.next_id, |batch| batch.id + 1);
-        Ok(batch)
+        self.next_id = batch.id + 1;
+        Ok(Some(batch))
     }
 }
 

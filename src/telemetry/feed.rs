@@ -1,6 +1,7 @@
 //! What happens between the feed's socket and the log: one function per event, which counts and
 //! logs.
 
+use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -197,6 +198,12 @@ pub fn spool(batches: i64, bytes: u64, limit_bytes: u64) {
 /// A synchronisation failed: what was appended since the last one would not survive a power cut.
 pub fn spool_not_synced(error: &Error) {
     tracing::warn!(%error, "the spool was not synchronised with the disk");
+}
+
+/// The machine died in the middle of an append, or before it reached the disk.
+pub fn spool_torn(path: &Path, bytes: u64) {
+    let segment = path.display();
+    tracing::warn!(%segment, bytes, "the spool's segment was torn; what is whole is sent");
 }
 
 /// What an earlier run left behind is sent first.

@@ -141,15 +141,18 @@ fn a_disk_that_is_full_is_one_overflow_and_has_room_when_its_own_or_others_data_
         appended
     };
     let mut reader = spool.reader();
+    assert!(spool.append(&[record(1, 1_100_000)]).expect("no failure"));
+    spool.acknowledge(1);
+    // Half of the disk held what was acknowledged.
     let appended = fill();
-    assert!(appended > 50, "{appended}");
+    assert!(appended > 150, "{appended}");
     while reader.next(Duration::ZERO).expect("readable").is_some() {}
     assert!(!spool.has_room());
     // Its only segment goes, although the reader has it open.
-    spool.acknowledge(appended);
+    spool.acknowledge(1 + appended);
     until_room(&spool, &mut reader);
     assert!(fill() > appended / 2, "all the room is there again");
-    spool.acknowledge(spool.backlog().0 + appended);
+    spool.acknowledge(1 + appended + spool.backlog().0);
     // Others take what is left: nothing of the spool's own can make room.
     while reader.next(Duration::ZERO).expect("readable").is_some() {}
     let other = directory.path().join("other");
@@ -193,4 +196,50 @@ impl Drop for SmallDisk<'_> {
     fn drop(&mut self) {
         let _ = std::process::Command::new("umount").arg("-l").arg(self.0).status();
     }
+}
+
+#[test]
+fn an_end_that_was_cut_off_or_never_reached_the_disk_costs_only_itself() {
+    let expected: Vec<OutRecord> = (0..10).map(|number| record(number, 100)).collect();
+    for damage in ["cut", "zeros"] {
+        let directory = tempfile::tempdir().expect("a directory");
+        {
+            let spool = Spool::open(options(directory.path())).expect("opens");
+            for one in &expected {
+                assert!(spool.append(std::slice::from_ref(one)).expect("written"));
+            }
+            spool.close();
+        }
+        wait_until_free(directory.path());
+        let path = directory.path().join("00000000000000000001.batches");
+        let mut bytes = std::fs::read(&path).expect("the segment");
+        let end = bytes.len();
+        match damage {
+            "cut" => bytes.truncate(end - 30),
+            _ => bytes[end - 30..].fill(0),
+        }
+        std::fs::write(&path, &bytes).expect("written");
+        let spool = Spool::open(options(directory.path())).expect("opens again");
+        let (last, records) = read_all(&spool);
+        assert_eq!((last, &records[..]), (9, &expected[..9]), "{damage}");
+        assert!(spool.append(&expected[9..]).expect("written"));
+        assert_eq!(read_all(&spool), (10, expected.clone()), "{damage}");
+        spool.close();
+    }
+}
+
+#[test]
+fn the_disk_holds_little_more_than_what_arrived() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let spool = Spool::open(options(directory.path())).expect("opens");
+    let batches = 2_000_u64;
+    for _ in 0..batches {
+        assert!(spool.append(&[record(1, 100)]).expect("written"));
+    }
+    let files = std::fs::read_dir(directory.path()).expect("readable").flatten();
+    let on_disk: u64 = files.map(|file| file.metadata().expect("there").len()).sum();
+    let (_, told) = spool.backlog();
+    assert!(told <= on_disk && on_disk < told + 4_096, "{told} told, {on_disk} on disk");
+    assert!(told < batches * 200, "{told}");
+    spool.close();
 }
