@@ -61,6 +61,8 @@ else
   say "no file system can be mounted here: producer.spool_max_mib = $size_mib stands for it"
 fi
 export FINNHUB_API_KEY=demo TICKSMITH__KAFKA__BOOTSTRAP=$TICKSMITH_TEST_KAFKA TICKSMITH__STREAM__STORE=none
+# Bars that close within a short run too.
+export TICKSMITH__STREAM__INTERVALS=1m,5m
 export TICKSMITH__PRODUCER__SPOOL_DIR=$work/spool TICKSMITH__TOPICS__TRADES=trades TICKSMITH__TOPICS__BARS=bars
 TICKSMITH__PRODUCER__HTTP_PORT=$(free_port) TICKSMITH__STREAM__HTTP_PORT=$(free_port)
 export TICKSMITH__PRODUCER__HTTP_PORT TICKSMITH__STREAM__HTTP_PORT

@@ -27,11 +27,8 @@ use segment::{Reader, Segment, Written};
 
 /// A segment is followed by the next when it holds so much: small enough to free room soon. A small
 /// spool has smaller ones.
-const SEGMENT_BYTES: u64 = 8 << 20;
+const SEGMENT_BYTES: u64 = 1 << 20;
 const SEGMENTS_LEAST: u64 = 16;
-/// The newest segment goes too when all of it was acknowledged and it holds this part of a whole
-/// one: before an outage the disk is then nearly empty.
-const SPENT_PART: u64 = 8;
 /// Room is offered again when so many hundredths of what filled the disk are left in use: one
 /// overflow is then one event, not thousands.
 const ROOM_AGAIN_PERCENT: u64 = 90;
@@ -323,7 +320,7 @@ impl State {
         let id = self.progress.acknowledged_id;
         while let Some(oldest) = self.segments.front() {
             let is_written = self.segments.len() == 1
-                && oldest.bytes() < self.segment_bytes / SPENT_PART
+                && oldest.bytes() < self.segment_bytes
                 && self.full_at_bytes.is_none();
             if oldest.last_id() > id || is_written {
                 return;

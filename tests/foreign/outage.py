@@ -118,8 +118,8 @@ class Judge:
             counted["partial bars"] += bar["verdict"] == "partial" and expected > 0
             if not expected <= bar["gap_ms"] <= expected + slack:
                 yield f"{symbol} {interval} {start}: gap_ms {bar['gap_ms']}, the overflow took {expected}"
-        of_one = [bar["gap_ms"] for (symbol, interval, _), bar in closed.items() if (symbol, interval) == (SYMBOLS[0], "5m")]
-        counted["gap_ms of one symbol's closed 5m bars"] = sum(of_one)
+        of_one = [bar["gap_ms"] for (symbol, interval, _), bar in closed.items() if (symbol, interval) == (SYMBOLS[0], "1m")]
+        counted["gap_ms of one symbol's closed 1m bars"] = sum(of_one)
 
 
 def main():

@@ -80,7 +80,7 @@ fn wait_until_free(directory: &Path) {
 #[test]
 fn segments_are_deleted_as_they_are_acknowledged_and_room_comes_back_late() {
     let directory = tempfile::tempdir().expect("a directory");
-    let max_bytes = 5 * SEGMENT_BYTES;
+    let max_bytes = 40 * SEGMENT_BYTES;
     let spool = Spool::open(SpoolOptions { max_bytes, ..options(directory.path()) });
     let spool = spool.expect("opens");
     let large = [record(1, 1 << 20)];
