@@ -168,6 +168,9 @@ impl Spool {
             return Ok(true);
         }
         if !self.has_room() {
+            let mut state = self.lock();
+            let used = state.used_bytes();
+            state.full_at_bytes.get_or_insert(used);
             return Ok(false);
         }
         let mut bytes = segment::encode(records);
