@@ -48,7 +48,7 @@ await() { # WHAT SECONDS COMMAND...
   done
 }
 
-is_drained() { [[ $(metric ticksmith_spool_batches) == 0 && $(metric ticksmith_spool_bytes) != 0 ]]; }
+is_drained() { [[ $(metric ticksmith_spool_batches) == 0 && $(metric ticksmith_spool_limit_bytes) != 0 ]]; }
 has_begun() { grep -q 'subscribed to' "$work/producer.log"; }
 is_over() { ! kill -0 "$simulator" 2> /dev/null; }
 

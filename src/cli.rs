@@ -53,6 +53,7 @@ Examples:
     ticksmith stream                           Kafka to bars in Cassandra
     ticksmith bars --symbol AAPL --interval 1h --format csv
     ticksmith rebuild --symbol AAPL --from 2026-01-05T14:00:00Z --to 2026-01-05T21:00:00Z
+    ticksmith reset --by-duration 2h           what reading the last hours again would mean
   Without any feed:
     ticksmith verify --frames frames.jsonl --bars bars.csv --interval 5m
     ticksmith config                           what is in effect, and where it comes from
@@ -112,6 +113,8 @@ pub enum Command {
     Audit(role::audit::Args),
     /// Recompute bars from bronze and store them as a new generation
     Rebuild(role::rebuild::Args),
+    /// Go back in the trades topic: read it again and write its bars as a new generation
+    Reset(role::reset::Args),
     /// Create the Kafka topics, or report what differs
     Topics(role::topics::Args),
     /// Create the Cassandra keyspace and tables, or report what differs
@@ -134,6 +137,7 @@ impl Command {
             Self::Explain(args) => args.apply(config),
             Self::Audit(args) => args.apply(config),
             Self::Rebuild(args) => args.apply(config),
+            Self::Reset(args) => args.apply(config),
             Self::Topics(args) => args.apply(config),
             Self::CassandraInit(args) => args.apply(config),
             Self::Config(args) => args.apply(config),
@@ -153,6 +157,7 @@ impl Command {
             Self::Explain(args) => role::explain::run(args, config),
             Self::Audit(args) => role::audit::run(args, config),
             Self::Rebuild(args) => role::rebuild::run(args, config),
+            Self::Reset(args) => role::reset::run(args, config),
             Self::Topics(args) => role::topics::run(args, config),
             Self::CassandraInit(args) => role::cassandra_init::run(args, config),
             Self::Config(args) => role::config::run(args, config),

@@ -131,6 +131,7 @@ fn save(engine: &mut Engine, log: &mut BTreeMap<String, StateRecord>) {
     for record in records {
         match &record {
             StateRecord::Meta(_) => log.insert("meta".into(), record),
+            StateRecord::Scope(_) => log.insert("scope".into(), record),
             StateRecord::Feed(feed) => log.insert(format!("feed/{}", feed.symbol), record),
             StateRecord::Window(w) => {
                 log.insert(format!("{}/{}/{}", w.interval, w.start_ms, w.symbol), record)

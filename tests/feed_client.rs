@@ -185,6 +185,16 @@ async fn a_wrong_key_is_named_and_ends_the_client() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_of_any_characters_is_known_again() {
+    let key = "k/e y+100%&";
+    let shutdown = Shutdown::default();
+    let url = start(SimulatorOptions { keys: vec![key.into()], ..market(1.0) }, &shutdown).await;
+    let mut client = connect(ClientOptions { key: Secret::new(key), ..options(&url, &["AAPL"]) });
+    client.until_connected().await;
+    client.stop().await;
+}
+
 /// A server that sends `message`, then closes with `reason`.
 async fn closing_server(message: Option<&'static str>, reason: &'static str) -> String {
     use futures_util::{SinkExt, StreamExt};
@@ -419,7 +429,7 @@ async fn what_is_no_websocket_client_does_not_disturb_the_simulator() {
 }
 
 /// A client whose lease is in the test's hands.
-async fn leased(url: &str, first: Tenure) -> (Running, watch::Sender<Tenure>) {
+fn leased(url: &str, first: Tenure) -> (Running, watch::Sender<Tenure>) {
     let (sender, receiver) = watch::channel(first);
     let lease = Lease::new(receiver);
     (connect(ClientOptions { lease, ..options(url, &["AAPL"]) }), sender)
@@ -429,13 +439,12 @@ async fn leased(url: &str, first: Tenure) -> (Running, watch::Sender<Tenure>) {
 async fn a_client_reads_while_it_has_the_lease_and_gives_way_when_another_has_it() {
     let shutdown = Shutdown::default();
     let url = start(market(500.0), &shutdown).await;
-    let (mut client, tenure) = leased(&url, Tenure::Elsewhere).await;
+    let (mut client, tenure) = leased(&url, Tenure::Elsewhere);
     assert!(client.until_standby().await.contains("another producer holds the lease"));
     assert!(client.signals.try_recv().is_err(), "it does not connect");
     tenure.send_replace(Tenure::Held);
     let first = client.until_connected().await;
     client.until_trades().await;
-    // Out of sight is not lost.
     for passing in [Tenure::Asked, Tenure::Presumed, Tenure::Asked, Tenure::Held] {
         tenure.send_replace(passing);
         client.until_trades().await;
@@ -443,7 +452,6 @@ async fn a_client_reads_while_it_has_the_lease_and_gives_way_when_another_has_it
     tenure.send_replace(Tenure::Elsewhere);
     assert!(client.until_disconnected().await.contains("another producer"));
     client.until_standby().await;
-    // Whoever waits for its turn can take it.
     let mut other = connect(options(&url, &["AAPL"]));
     other.until_trades().await;
     other.stop().await;
@@ -458,7 +466,7 @@ async fn while_the_lease_is_asked_for_nothing_new_is_opened() {
     let shutdown = Shutdown::default();
     let url =
         start(SimulatorOptions { fault: Some(Fault::Drop), ..market(500.0) }, &shutdown).await;
-    let (mut client, tenure) = leased(&url, Tenure::Presumed).await;
+    let (mut client, tenure) = leased(&url, Tenure::Presumed);
     client.until_trades().await;
     tenure.send_replace(Tenure::Asked);
     client.until_disconnected().await;

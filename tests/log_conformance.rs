@@ -76,6 +76,7 @@ cases! {
     leaves_nothing_of_a_beat_that_failed,
     forgets_what_was_not_committed,
     replays_after_a_seek,
+    tells_when_a_record_was_written,
     restores_the_newest_values_without_tombstones,
     fences_an_older_session_of_the_same_process,
     wakes_a_waiting_poll,

@@ -19,7 +19,7 @@ use ticksmith::model::{
 use ticksmith::pipeline::{self, Parts, Schedule};
 use ticksmith::port::{
     BarRemoval, Beat, BeatReport, Clock, Live, Log, LogFactory, OutRecord, Polled, Publisher,
-    RawRecord, Restored, Store, Topic,
+    RawRecord, Restored, Store, Topic, Written,
 };
 use ticksmith::runtime::{Shutdown, SystemClock};
 
@@ -179,6 +179,9 @@ impl Log for FaultyLog {
     }
     fn end_offset(&mut self, partition: i32) -> Result<i64> {
         self.inner.end_offset(partition)
+    }
+    fn written_since(&mut self, partition: i32, time_ms: i64) -> Result<Option<Written>> {
+        self.inner.written_since(partition, time_ms)
     }
     fn keep_alive(&mut self) -> Result<Option<Vec<i32>>> {
         self.inner.keep_alive()

@@ -1,10 +1,12 @@
 //! The producer's write-ahead spool: what was numbered at the socket is on disk before it is sent,
 //! in one FIFO, so a log that is away for minutes is only a longer queue.
 //!
-//! It is a row of segments, each a file that is only appended to and deleted as a whole when all of
-//! it was acknowledged: freeing room then needs no room, which a full disk does not have, and a byte
-//! that arrives is a byte on the disk. (An embedded database was tried: it writes a page or more for
-//! each small batch, eight times the bytes.) An append survives kill -9 of the process at once; the disk is synchronised every
+//! It is a row of segments, each a file that is only appended to and deleted as a whole when all
+//! of it was acknowledged: freeing room then needs no room, which a full disk does not have, and a
+//! byte that arrives is a byte on the disk. (An embedded database was tried: it writes a page or
+//! more for each small batch, eight times the bytes.)
+//!
+//! An append survives kill -9 of the process at once; the disk is synchronised every
 //! `producer.spool_sync_ms`, so a power cut costs at most that. Where the log stands is written in
 //! place with each synchronisation; what is sent again after a crash is a repeat by its seq.
 

@@ -6,8 +6,9 @@ use crate::model::{Accumulator, Amount, Candidate, ExclusionReason};
 
 use super::conditions::{Eligibility, Last};
 
-/// No window may sum up to more: leaves room to merge 4096 windows without overflow.
-const VOLUME_LIMIT_UNITS: u128 = u128::MAX >> 12;
+/// No window may sum up to more: leaves room to merge 4096 windows without overflow, and that four
+/// times over, since a longer window may outlive changes of the shortest interval.
+const VOLUME_LIMIT_UNITS: u128 = u128::MAX >> 14;
 const FITS: &str = "sums of a window are bounded before they are added";
 
 /// Orders trades of one window: event time, then arrival.
@@ -112,6 +113,20 @@ pub fn merge(accumulator: &mut Accumulator, other: &Accumulator) {
     }
     accumulator.sessions |= other.sessions;
     accumulator.inputs += other.inputs;
+}
+
+/// Takes a part out that was merged before, so that it can be merged again. Who was first, last,
+/// highest and lowest stays: the same candidates come again with the part.
+pub fn take_out(accumulator: &mut Accumulator, part: &Accumulator) {
+    const WITHIN: &str = "a part is no more than the whole that it was merged into";
+    accumulator.volume = accumulator.volume.checked_sub(part.volume).expect(WITHIN);
+    accumulator.turnover = accumulator.turnover.checked_sub(part.turnover).expect(WITHIN);
+    accumulator.trade_count -= part.trade_count;
+    for (whole, of_part) in accumulator.excluded.iter_mut().zip(&part.excluded) {
+        whole.volume = whole.volume.checked_sub(of_part.volume).expect(WITHIN);
+        whole.count -= of_part.count;
+    }
+    accumulator.inputs -= part.inputs;
 }
 
 /// The trade that sets the open: conditional ones only where there is no other.

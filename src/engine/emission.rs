@@ -138,7 +138,7 @@ impl Engine {
             .symbols
             .iter()
             .flat_map(|(index, symbol)| symbol.windows.iter().map(move |slot| (index, slot)))
-            .filter(|(_, (_, slot))| !slot.closed)
+            .filter(|(_, (key, slot))| !slot.closed && !self.is_silent(*key))
             .map(|(index, (key, _))| (index, key))
             .collect();
         for (index, key) in open {

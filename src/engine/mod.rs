@@ -14,6 +14,7 @@ pub mod intake;
 mod partition;
 pub mod recompute;
 pub mod rules;
+mod scope;
 pub mod session;
 mod snapshot;
 pub mod symbol_class;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::model::{
     Candidate, Disposition, DuplicateReason, Effects, Judged, LateWindow, Lateness, Origin,
-    PricePoint, RejectReason, Session, StateRecord, Tally, Trade,
+    PricePoint, RejectReason, Session, StateRecord, Tally, Told, Trade,
 };
 
 use super::Input;
@@ -36,6 +36,10 @@ pub struct Engine {
     pub(super) saved_consumed: i64,
     pub(super) next_offset: i64,
     pub(super) generation: i64,
+    /// By tier: windows that start earlier are silent, ms.
+    pub(super) active_from_ms: Vec<i64>,
+    pub(super) told: Option<Told>,
+    pub(super) is_scope_unsaved: bool,
     /// Windows to be sampled, and windows and evictions to be written to the changelog.
     pub(super) to_sample: Vec<(SymbolIndex, SlotKey)>,
     pub(super) to_save: Vec<(SymbolIndex, SlotKey)>,
@@ -63,6 +67,9 @@ impl Engine {
             connections: Connections::new(rules.out_of_orderness_ms, horizon_ms),
             sessions: SessionClock::new(rules.calendar.clone()),
             symbols: Symbols::new(partition, partition_count),
+            active_from_ms: vec![i64::MIN; rules.intervals.len()],
+            told: None,
+            is_scope_unsaved: true,
             rules,
             partition,
             partition_count,
@@ -182,6 +189,9 @@ impl Engine {
             Err(disposition) => unjudged(disposition),
         };
         self.count(judgement.disposition);
+        if self.is_told(origin.offset, trade.trade_time_ms) {
+            return judgement.disposition;
+        }
         let eligibility = judgement.eligibility;
         effects.trades.push(Judged {
             trade,
@@ -288,14 +298,15 @@ impl Engine {
             return None;
         }
         let start_ms = self.rules.intervals[0].window_of(trade.trade_time_ms).start_ms;
-        let slot = self.symbols.get(index).windows.get(SlotKey { tier: 0, start_ms });
+        let key = SlotKey { tier: 0, start_ms };
+        let slot = self.symbols.get(index).windows.get(key);
         Some(Lateness {
             watermark_ms: self.connections.watermark_ms()?,
             late_by_ms: behind_ms,
             window_start_ms: start_ms,
             window: match slot {
                 None => LateWindow::Gone,
-                Some(slot) if slot.closed => LateWindow::Closed,
+                Some(slot) if slot.closed || self.is_silent(key) => LateWindow::Closed,
                 Some(_) => LateWindow::Open,
             },
         })
@@ -360,37 +371,39 @@ impl Engine {
         for tier in 0..self.rules.intervals.len() {
             let start_ms = self.rules.intervals[tier].window_of(trade.trade_time_ms).start_ms;
             let key = SlotKey { tier, start_ms };
+            if tier > 0 && self.is_silent(key) {
+                continue;
+            }
             self.ensure_slot(index, key);
-            let slot = self.symbols.get_mut(index).windows.get_mut(key);
-            let slot = slot.expect("the slot was made above");
             if tier == 0 {
-                accumulator::add(
-                    &mut slot.accumulator,
-                    candidate,
-                    clean.price,
-                    clean.volume,
-                    eligibility,
-                );
-                slot.accumulator.sessions |= 1 << session as u8;
-                if !std::mem::replace(&mut slot.unsaved, true) {
-                    self.to_save.push((index, key));
-                }
+                let slot = self.symbols.get_mut(index).windows.get_mut(key);
+                let accumulator = &mut slot.expect("the slot was made above").accumulator;
+                accumulator::add(accumulator, candidate, clean.price, clean.volume, eligibility);
+                accumulator.sessions |= 1 << session as u8;
+                self.save_later(index, key);
             }
-            let slot = self.symbols.get_mut(index).windows.get_mut(key);
-            let slot = slot.expect("the slot was made above");
-            if !slot.closed && !std::mem::replace(&mut slot.unsampled, true) {
-                self.to_sample.push((index, key));
-            }
+            self.sample_later(index, key);
         }
     }
 
     /// Makes the slot when it is not there, and puts its end on the agenda.
-    fn ensure_slot(&mut self, index: SymbolIndex, key: SlotKey) {
+    pub(super) fn ensure_slot(&mut self, index: SymbolIndex, key: SlotKey) {
         let (slot, is_new) = self.symbols.get_mut(index).windows.entry(key);
         if is_new {
             slot.unsaved = true;
             self.to_save.push((index, key));
-            self.put_on_agenda(index, key, Action::Close);
+            // A silent one has no bar to close.
+            let action = if self.is_silent(key) { Action::Evict } else { Action::Close };
+            self.put_on_agenda(index, key, action);
+        }
+    }
+
+    /// The next sample tells of the window, unless it is closed or silent.
+    pub(super) fn sample_later(&mut self, index: SymbolIndex, key: SlotKey) {
+        let is_silent = self.is_silent(key);
+        let Some(slot) = self.symbols.get_mut(index).windows.get_mut(key) else { return };
+        if !slot.closed && !is_silent && !std::mem::replace(&mut slot.unsampled, true) {
+            self.to_sample.push((index, key));
         }
     }
 

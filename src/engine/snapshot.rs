@@ -8,6 +8,7 @@ use crate::model::{Interval, PartitionMeta, StateRecord, WindowState};
 use super::agenda::Action;
 use super::partition::Engine;
 use super::rules::Rules;
+use super::scope::Change;
 use super::symbols::SymbolIndex;
 use super::windows::{Slot, SlotKey};
 
@@ -27,6 +28,9 @@ impl Engine {
             let symbol = self.symbols.get_mut(index);
             symbol.feed_unsaved = false;
             records.push(StateRecord::Feed(symbol.feed()));
+        }
+        if std::mem::take(&mut self.is_scope_unsaved) {
+            records.push(StateRecord::Scope(self.scope()));
         }
         records.push(StateRecord::Meta(self.meta()));
         self.saved_consumed = self.consumed;
@@ -76,10 +80,11 @@ impl Engine {
         })
     }
 
-    /// An engine that goes on where the records stop. Without a meta record it is a new one.
+    /// An engine that goes on where the records stop. Without a meta record it is a new one. The
+    /// state may have been made under other intervals than those of `rules`.
     ///
     /// # Errors
-    /// `Config` when the state was made under another partition count or other intervals.
+    /// `Config` when the state was made under another partition count.
     pub fn restore(
         rules: Arc<Rules>,
         partition: i32,
@@ -87,24 +92,40 @@ impl Engine {
         records: impl IntoIterator<Item = StateRecord>,
     ) -> Result<Self> {
         let mut engine = Self::new(rules, partition, partition_count);
-        for record in records {
-            engine.restore_record(record)?;
+        let records: Vec<StateRecord> = records.into_iter().collect();
+        for record in &records {
+            if let StateRecord::Meta(meta) = record {
+                engine.restore_meta(meta)?;
+            }
         }
+        let mut change = engine.take_scope(&records);
+        for record in records {
+            engine.restore_record(record, &mut change);
+        }
+        engine.adopt(change);
         engine.await_confirmations();
         Ok(engine)
     }
 
-    fn restore_record(&mut self, record: StateRecord) -> Result<()> {
+    fn restore_record(&mut self, record: StateRecord, change: &mut Change) {
         match record {
-            StateRecord::Meta(meta) => self.restore_meta(&meta),
             StateRecord::Feed(feed) => {
                 let index = self.symbols.intern(&feed.symbol, &self.rules);
                 let symbol = self.symbols.get_mut(index);
                 (symbol.spans, symbol.losses) = (feed.spans, feed.losses);
-                Ok(())
             }
-            StateRecord::Window(window) => self.restore_window(window),
-            StateRecord::Evicted { .. } => Ok(()),
+            StateRecord::Window(window) => match self.tier_of(window.interval) {
+                Some(tier) => self.restore_window(tier, window),
+                None => {
+                    self.evicted.push(StateRecord::Evicted {
+                        symbol: window.symbol.clone(),
+                        interval: window.interval,
+                        start_ms: window.start_ms,
+                    });
+                    change.take(window);
+                }
+            },
+            StateRecord::Meta(_) | StateRecord::Scope(_) | StateRecord::Evicted { .. } => {}
         }
     }
 
@@ -125,16 +146,10 @@ impl Engine {
         Ok(())
     }
 
-    fn restore_window(&mut self, window: WindowState) -> Result<()> {
-        let tier = self.tier_of(window.interval).ok_or_else(|| {
-            let interval = window.interval;
-            Error::Config(format!(
-                "the changelog holds windows of {interval}, which stream.intervals lacks; put it \
-                 back, or start a new group and changelog"
-            ))
-        })?;
+    fn restore_window(&mut self, tier: usize, window: WindowState) {
         let key = SlotKey { tier, start_ms: window.start_ms };
         let index = self.symbols.intern(&window.symbol, &self.rules);
+        let is_over = window.closed || self.is_silent(key);
         let slot = Slot {
             accumulator: window.accumulator,
             closed: window.closed,
@@ -142,15 +157,11 @@ impl Engine {
             corrected: window.corrected,
             completeness: window.completeness,
             unsaved: false,
-            unsampled: !window.closed,
+            unsampled: false,
         };
-        if !slot.closed {
-            self.to_sample.push((index, key));
-        }
-        let action = if slot.closed { Action::Evict } else { Action::Close };
         self.symbols.get_mut(index).windows.insert(key, slot);
-        self.put_on_agenda(index, key, action);
-        Ok(())
+        self.put_on_agenda(index, key, if is_over { Action::Evict } else { Action::Close });
+        self.sample_later(index, key);
     }
 
     fn tier_of(&self, interval: Interval) -> Option<usize> {

@@ -257,22 +257,35 @@ impl Member {
 
     /// End of the partition for readers of committed records: one round trip.
     pub fn stable_end(&self, partition: i32) -> Result<i64> {
-        let unavailable = |problem: String| {
-            let topic = &self.topic;
-            Error::Unavailable(format!("end of {topic} partition {partition}: {problem}"))
-        };
+        match self.ask_offset(partition, Offset::End)? {
+            Offset::Offset(offset) => Ok(offset),
+            other => Err(self.no_offset(partition, &format!("the broker answered {other:?}"))),
+        }
+    }
+
+    /// The first offset whose record was written at `time_ms` or later.
+    pub fn offset_at(&self, partition: i32, time_ms: i64) -> Result<Option<i64>> {
+        match self.ask_offset(partition, Offset::Offset(time_ms.max(0)))? {
+            Offset::Offset(offset) => Ok(Some(offset)),
+            Offset::End => Ok(None),
+            other => Err(self.no_offset(partition, &format!("the broker answered {other:?}"))),
+        }
+    }
+
+    fn ask_offset(&self, partition: i32, question: Offset) -> Result<Offset> {
         let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&self.topic, partition, Offset::End)
-            .map_err(|error| Error::Bug(format!("offset End: {error}")))?;
+        list.add_partition_offset(&self.topic, partition, question)
+            .map_err(|error| Error::Bug(format!("{question:?}: {error}")))?;
         let list = self
             .consumer
             .offsets_for_times(list, ASK_WITHIN)
-            .map_err(|error| unavailable(error.to_string()))?;
+            .map_err(|error| self.no_offset(partition, &error.to_string()))?;
         let element = list.find_partition(&self.topic, partition);
-        match element.map(|element| element.offset()) {
-            Some(Offset::Offset(offset)) => Ok(offset),
-            other => Err(unavailable(format!("the broker answered {other:?}"))),
-        }
+        Ok(element.map_or(Offset::Invalid, |element| element.offset()))
+    }
+
+    fn no_offset(&self, partition: i32, problem: &str) -> Error {
+        Error::Unavailable(format!("offset of {} partition {partition}: {problem}", self.topic))
     }
 
     /// # Errors

@@ -12,6 +12,7 @@ mod context;
 mod fetch;
 mod lease;
 mod member;
+mod moment;
 mod publisher;
 mod security;
 mod session;
@@ -19,6 +20,7 @@ mod settings;
 pub mod topics;
 mod writer;
 
+pub use cluster::active_members;
 pub use lease::{KafkaLease, LeaseClaim};
 pub use publisher::KafkaPublisher;
 pub use session::KafkaLogFactory;

@@ -8,11 +8,12 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::changelog::ChangelogReader;
 use super::cluster::{Cluster, PartitionCounts, check_topics};
 use super::member::Member;
+use super::moment;
 use super::settings::Settings;
 use super::writer::Writer;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::port::{Beat, Clock, Log, LogFactory, Polled, RawRecord, Restored, Topic};
+use crate::port::{Beat, Clock, Log, LogFactory, Polled, RawRecord, Restored, Topic, Written};
 use crate::telemetry;
 
 /// Opens sessions of one process: all of them share one transactional id, so that a new session
@@ -95,21 +96,6 @@ impl KafkaSession {
         }
         Ok(list)
     }
-
-    fn check_log_start(&self, partition: i32, restored: &Restored) -> Result<()> {
-        let Some(committed) = restored.committed.filter(|offset| *offset < restored.log_start)
-        else {
-            return Ok(());
-        };
-        let (name, start) = (self.settings.name(Topic::Trades), restored.log_start);
-        Err(Error::Config(format!(
-            "topic '{name}' partition {partition}: group '{}' stands at offset {committed}, but \
-             the log begins at {start}, so {} records are gone unseen; either bring them back, or \
-             accept the gap by starting afresh with a new kafka.group and a new changelog topic",
-            self.settings.kafka.group,
-            start - committed,
-        )))
-    }
 }
 
 impl Log for KafkaSession {
@@ -148,7 +134,6 @@ impl Log for KafkaSession {
         let (log_start, _) =
             self.cluster.watermarks(self.settings.name(Topic::Trades), partition)?;
         let restored = Restored { committed, log_start };
-        self.check_log_start(partition, &restored)?;
         let (start, end) =
             self.cluster.watermarks(self.settings.name(Topic::Changelog), partition)?;
         if self.changelog.is_none() {
@@ -195,6 +180,13 @@ impl Log for KafkaSession {
 
     fn end_offset(&mut self, partition: i32) -> Result<i64> {
         self.member()?.stable_end(partition)
+    }
+
+    fn written_since(&mut self, partition: i32, time_ms: i64) -> Result<Option<Written>> {
+        match self.member()?.offset_at(partition, time_ms)? {
+            Some(offset) => moment::first_at(&self.settings, partition, offset),
+            None => Ok(None),
+        }
     }
 
     /// Records wait in the bounded fetch queue meanwhile, so nothing has to be paused; the broker

@@ -48,6 +48,10 @@ impl Amount {
         self.0.checked_add(other.0).map(Self)
     }
 
+    pub fn checked_sub(self, other: Self) -> Option<Self> {
+        self.0.checked_sub(other.0).map(Self)
+    }
+
     pub fn is_zero(self) -> bool {
         self.0 == 0
     }
@@ -116,6 +120,10 @@ impl Turnover {
 
     pub fn checked_add(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.0).map(Self)
+    }
+
+    pub fn checked_sub(self, other: Self) -> Option<Self> {
+        self.0.checked_sub(other.0).map(Self)
     }
 
     /// Turnover / volume, the nearest double of the quotient cut to 18 places; `None` for volume 0.

@@ -27,8 +27,8 @@ pub use feed_event::{FeedEvent, FeedEventKind};
 pub use frame::{Arrival, Element, FeedTrade, Frame, MalformedElement};
 pub use partition::{murmur2, partition_for_key};
 pub use state::{
-    Accumulator, Candidate, ConnectionState, Loss, OwnedSpan, PartitionMeta, StateRecord,
-    SymbolFeed, Tally, WindowState,
+    Accumulator, ActiveInterval, Candidate, ConnectionState, Loss, OwnedSpan, PartitionMeta, Scope,
+    StateRecord, SymbolFeed, Tally, Told, WindowState,
 };
 pub use trade::{
     Disposition, DuplicateReason, Judged, LateWindow, Lateness, Origin, RejectReason, Trade,

@@ -138,11 +138,39 @@ pub struct PartitionMeta {
     pub partition_count: u32,
 }
 
+/// From when on a partition makes the bars of an interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ActiveInterval {
+    pub interval: Interval,
+    /// Windows that start earlier are silent: nothing tells of them. `None`: since ever.
+    pub from_ms: Option<i64>,
+}
+
+/// What was told of before a reset, and is read again only to know the feed: no row and no record
+/// is made of these trades once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// Records from this offset on are new.
+    pub below_offset: i64,
+    /// Trades of this time or later are told of again, ms.
+    pub before_ms: i64,
+}
+
+/// What a partition makes of its records. It changes with the configuration and with a reset, so it
+/// is a record of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Scope {
+    /// The intervals that the state was made under.
+    pub intervals: Vec<ActiveInterval>,
+    pub told: Option<Told>,
+}
+
 /// One record of the changelog.
 #[expect(clippy::large_enum_variant, reason = "nearly all are windows; boxes would only cost")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum StateRecord {
     Meta(PartitionMeta),
+    Scope(Scope),
     Feed(SymbolFeed),
     Window(WindowState),
     /// The window was evicted: a tombstone for its key.

@@ -6,8 +6,8 @@
 pub enum Tenure {
     /// The lease is this producer's.
     Held,
-    /// Whoever keeps the leases was asked and has not answered: what is open stays open, nothing new
-    /// is opened.
+    /// Whoever keeps the leases was asked and has not answered: what is open stays open, nothing
+    /// new is opened.
     Asked,
     /// Nobody else is known to hold it, and nobody can be asked: the feed has no replay, so it is
     /// read.

@@ -72,6 +72,13 @@ pub struct Restored {
     pub log_start: i64,
 }
 
+/// A record of the trades topic, and when it was written by the log's own time, ms since the epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    pub offset: i64,
+    pub at_ms: i64,
+}
+
 /// Takes key and value of one state record.
 pub type OnState<'a> = dyn FnMut(&[u8], &[u8]) -> Result<()> + 'a;
 
@@ -111,6 +118,10 @@ pub trait Log: Send {
     /// End of the trades partition as of now (the offset that the next record will get); the last
     /// stable offset for transactional writers.
     fn end_offset(&mut self, partition: i32) -> Result<i64>;
+
+    /// The first record of the trades partition that was written at `time_ms` (ms since the epoch)
+    /// or later; `None` when there is none.
+    fn written_since(&mut self, partition: i32, time_ms: i64) -> Result<Option<Written>>;
 
     /// Keeps the membership while the caller waits for something else; to be called several times a
     /// second. Returns the new assignment when partitions have moved: the beat is void then.

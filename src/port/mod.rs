@@ -14,7 +14,7 @@ pub use clock::Clock;
 pub use explain::{Explain, ExplainRequest};
 pub use lease::Tenure;
 pub use live::{BeatReport, Live, PartitionReport};
-pub use log::{Beat, Log, LogFactory, OutRecord, Polled, RawRecord, Restored, Topic};
+pub use log::{Beat, Log, LogFactory, OutRecord, Polled, RawRecord, Restored, Topic, Written};
 pub use publisher::{Published, Publisher};
 pub use store::{
     BarQuery, BarRemoval, Contradiction, GAP_LOOK_BACK_MS, Store, StoreReader, Tier, TradeQuery,

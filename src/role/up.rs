@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use self::data_directory::DataDirectory;
 use self::progress::Progress;
 use self::source::{Feed, FeedParts};
+use super::duration;
 use super::explain::Explainer;
 use super::wiring;
 use crate::codec::avro::Avro;
@@ -27,7 +28,6 @@ use crate::embedded::log::Broker;
 use crate::embedded::store::{EmbeddedReader, EmbeddedStore};
 use crate::error::{Error, Result};
 use crate::http::{ApiContext, LiveHub, PartitionView, Server, dashboard_router};
-use crate::model::Interval;
 use crate::pipeline::{self, Parts, Schedule};
 use crate::port::{BeatReport, Clock, Topic};
 use crate::runtime::{Shutdown, SystemClock};
@@ -52,8 +52,8 @@ pub struct Args {
     /// Keep everything in this directory, and continue from it after a restart
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// End after this time, for example 30s or 2h
-    #[arg(long = "for", value_name = "TIME", value_parser = parse_time)]
+    /// End after this time, for example 30s, 1m30s or 2h
+    #[arg(long = "for", value_name = "TIME", value_parser = duration::parse)]
     run_for: Option<Duration>,
     /// Port of the dashboard; 0 takes any that is free
     #[arg(long, value_name = "PORT")]
@@ -68,7 +68,7 @@ pub struct Args {
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
     /// Simulated market: how much of its past fills a new data directory; 0 for none
-    #[arg(long, value_name = "TIME", default_value = "6h", value_parser = parse_time)]
+    #[arg(long, value_name = "TIME", default_value = "6h", value_parser = duration::parse)]
     history: Duration,
     /// Use the simulated market although a key is set
     #[arg(long)]
@@ -79,15 +79,6 @@ pub struct Args {
     /// Times the speed of the frames' own times, or "max"
     #[arg(long, value_name = "TIMES", default_value = "1", requires = "frames")]
     speed: Speed,
-}
-
-/// `30s`, `5m`, `2h`, `1d`, or `0`.
-fn parse_time(text: &str) -> std::result::Result<Duration, String> {
-    if matches!(text, "0" | "0s") {
-        return Ok(Duration::ZERO);
-    }
-    let interval = Interval::parse(text).map_err(|_| "give a time such as 30s, 5m or 2h")?;
-    Ok(Duration::from_millis(interval.length_ms().unsigned_abs()))
 }
 
 impl Args {

@@ -66,6 +66,22 @@ fn percent_encoded(text: &str) -> String {
     encoded
 }
 
+/// The other way round. What is no encoded byte stays as it is: a key may hold a `%`, and a `+` is
+/// no space in it.
+pub(super) fn percent_decoded(text: &str) -> String {
+    let (mut decoded, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
+    while let Some((&first, after)) = rest.split_first() {
+        let digits = after.get(..2).filter(|_| first == b'%');
+        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        let byte = digits
+            .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        decoded.push(byte.unwrap_or(first));
+        rest = if byte.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
 /// A text of the other side or of a library, without the key should it hold it.
 pub(super) fn without_key(text: &str, key: &Secret) -> String {
     if key.is_empty() {
@@ -134,6 +150,17 @@ mod tests {
         assert_eq!(shown.shown(), "ws://h/x");
         assert!(!format!("{shown:?}").contains("old"));
         assert_eq!(without_key("bad k/e y, k%2Fe%20y", &key), "bad ***, ***");
+    }
+
+    #[test]
+    fn a_key_is_decoded_to_what_was_encoded() {
+        for key in ["demo", "k/e y", "a+b=c&d", "100%", "%zz%4", "é%C3", "%+1"] {
+            assert_eq!(percent_decoded(&percent_encoded(key)), key);
+        }
+        // A person may type what our own client would have encoded.
+        for (typed, meant) in [("a+b%2fc", "a+b/c"), ("50%", "50%"), ("%zz%4", "%zz%4")] {
+            assert_eq!(percent_decoded(typed), meant);
+        }
     }
 
     #[test]

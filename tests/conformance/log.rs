@@ -357,6 +357,28 @@ pub fn replays_after_a_seek(world: &mut dyn World) {
     assert_eq!(replayed, expected);
 }
 
+pub fn tells_when_a_record_was_written(world: &mut dyn World) {
+    let mut follower = Follower::joined(&mut *world.factory());
+    assert_eq!(follower.log.written_since(0, 0).expect("asked"), None, "nothing is there");
+    publish(world, 0..60);
+    let all = follower.poll_records(60);
+    for partition in 0..PARTITIONS as i32 {
+        let count = all.iter().filter(|got| got.partition == partition).count() as i64;
+        let mut ask = |time_ms| follower.log.written_since(partition, time_ms).expect("asked");
+        let first = ask(0).expect("the oldest");
+        assert_eq!(first.offset, 0);
+        assert_eq!(ask(first.at_ms), Some(first), "at that time or later");
+        assert_eq!(ask(i64::MAX / 2), None, "nothing is written in times to come");
+        let later = ask(first.at_ms + 1);
+        assert!(
+            later.is_none_or(|one| one.at_ms > first.at_ms && (1..count).contains(&one.offset))
+        );
+    }
+    publish(world, 60..120);
+    let rest = follower.poll_records(60);
+    assert_eq!(rest.len(), 60, "the questions moved nothing");
+}
+
 pub fn restores_the_newest_values_without_tombstones(world: &mut dyn World) {
     let mut factory = world.factory();
     let mut follower = Follower::joined(&mut *factory);

@@ -14,6 +14,7 @@ mod lease;
 mod outage;
 mod path;
 mod refusals;
+mod reset;
 mod restart;
 mod spool;
 mod tape;

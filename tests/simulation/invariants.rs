@@ -12,7 +12,7 @@ use ticksmith::port::{Beat, BeatReport, Topic};
 
 use crate::broker::{Broker, Stored};
 use crate::group::{Group, Membership};
-use crate::options::{MS, Options, SECOND};
+use crate::options::{MS, Options, PASSING_MS, SECOND};
 use crate::oracle::{Lane, Oracle};
 use crate::process::AVRO;
 use crate::tables::{BarKey, Row, Tables, TradeKey, bar_key, trade_key};
@@ -252,9 +252,16 @@ pub fn at_the_end(state: &mut State) -> Checked {
     bars_add_up(tables)
 }
 
+/// Without what an interval leaves that comes and goes.
 fn readable(state: &BTreeMap<Vec<u8>, Vec<u8>>) -> BTreeMap<String, Option<StateRecord>> {
     let name = |key: &[u8]| String::from_utf8_lossy(key).into_owned();
-    state.iter().map(|(key, value)| (name(key), AVRO.decode_state(key, value).ok())).collect()
+    let all = state.iter().map(|(key, value)| (name(key), AVRO.decode_state(key, value).ok()));
+    all.filter(|(_, record)| match record {
+        Some(StateRecord::Scope(_)) => false,
+        Some(StateRecord::Window(window)) => window.interval.length_ms() != PASSING_MS,
+        _ => true,
+    })
+    .collect()
 }
 
 const TOPICS: Invariant = Invariant {
@@ -311,7 +318,8 @@ fn bars_of(broker: &Broker, partition: i32) -> Vec<Bar> {
     let log = broker.log(Topic::Bars, partition);
     let records = log.committed(0, i64::MAX);
     let bar = |stored: &Arc<Stored>| AVRO.decode_bar(stored.value.as_deref().unwrap_or_default());
-    records.filter_map(|(_, stored)| bar(stored).ok()).collect()
+    let bars = records.filter_map(|(_, stored)| bar(stored).ok());
+    bars.filter(|bar| bar.interval.length_ms() != PASSING_MS).collect()
 }
 
 /// Their keys are what came, so they lie in other partitions than their trades.

@@ -60,6 +60,8 @@ pub struct Options {
     pub feed: FeedOptions,
     pub schedule: Schedule,
     pub rules: Arc<Rules>,
+    /// Under which a process may be started as well: with one interval more.
+    pub more_rules: Option<Arc<Rules>>,
 }
 
 /// Rates per step of the feed, about 300 ms.
@@ -136,7 +138,8 @@ impl Options {
             rebalance_timeout_us: swarm.between(5, 15) * SECOND,
             feed: swarm.feed(),
             schedule: swarm.schedule(),
-            rules: Arc::clone(&RULES),
+            rules: Arc::clone(&RULES[0]),
+            more_rules: swarm.0.random_bool(0.3).then(|| Arc::clone(&RULES[1])),
         }
     }
 }
@@ -180,14 +183,21 @@ impl Swarm {
     }
 }
 
+/// The interval that comes and goes between two runs, in seeds that have it. What the others come
+/// to does not depend on it.
+pub const PASSING_MS: i64 = 10_000;
+
 /// Short windows, so that minutes see closings, corrections, evictions and forgotten marks.
-static RULES: LazyLock<Arc<Rules>> = LazyLock::new(|| {
-    let intervals = ["5s", "20s"].map(|text| Interval::parse(text).expect("an interval"));
-    let rules = Rules::with_intervals(intervals.to_vec()).expect("they fit each other");
+static RULES: LazyLock<[Arc<Rules>; 2]> =
+    LazyLock::new(|| [rules(&["5s", "20s"]), rules(&["5s", "10s", "20s"])]);
+
+fn rules(intervals: &[&str]) -> Arc<Rules> {
+    let intervals = intervals.iter().map(|text| Interval::parse(text).expect("an interval"));
+    let rules = Rules::with_intervals(intervals.collect()).expect("they fit each other");
     Arc::new(Rules {
         out_of_orderness_ms: 1_000,
         allowed_lateness_ms: 8_000,
         mark_horizon_ms: 45_000,
         ..rules
     })
-});
+}

@@ -10,6 +10,7 @@ use ticksmith::model::{Effects, StateRecord};
 use ticksmith::port::log::OnState;
 use ticksmith::port::{
     BarRemoval, Beat, Log, LogFactory, OutRecord, Polled, RawRecord, Restored, Store, Topic,
+    Written,
 };
 
 use crate::process::AVRO;
@@ -232,6 +233,9 @@ impl Log for WrongLog {
         self.inner.end_offset(partition)
     }
 
+    fn written_since(&mut self, partition: i32, time_ms: i64) -> Result<Option<Written>> {
+        self.inner.written_since(partition, time_ms)
+    }
     fn keep_alive(&mut self) -> Result<Option<Vec<i32>>> {
         self.inner.keep_alive()
     }

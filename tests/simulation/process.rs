@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock, Once};
 use std::time::Duration;
 
+use rand::RngExt;
 use ticksmith::codec::avro::Avro;
 use ticksmith::error::{Error, Result};
 use ticksmith::model::{Bar, Judged};
@@ -40,19 +41,23 @@ pub fn start(state: &mut State, world: &Arc<World>, run: Run) {
     state.schedule_in(MS, Event::Resume(id));
 }
 
-fn parts(state: &State, seat: &Seat, run: Run) -> Parts {
+fn parts(state: &mut State, seat: &Seat, run: Run) -> Parts {
     let factory: Box<dyn LogFactory> = Box::new(SimulatedFactory { seat: seat.clone() });
     let store: Box<dyn Store> = Box::new(SimulatedStore::new(seat.clone()));
     let (log_factory, store) = match state.plant {
         Some(plant) => planted::wrap(plant, seat, factory, store),
         None => (factory, store),
     };
+    let more = state.options.more_rules.clone().filter(|_| state.random.random_bool(0.5));
+    if more.is_some() {
+        state.count("starts with one interval more", "");
+    }
     Parts {
         log_factory,
         store: Some(store),
         live: Arc::new(Watcher(seat.clone())),
         avro: Arc::clone(&AVRO),
-        rules: Arc::clone(&state.options.rules),
+        rules: more.unwrap_or_else(|| Arc::clone(&state.options.rules)),
         clock: Arc::new(VirtualClock(seat.clone())),
         schedule: Schedule { until_end: run == Run::Bounded, ..state.options.schedule.clone() },
         trades_topic: "trades".into(),

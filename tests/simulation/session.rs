@@ -10,7 +10,7 @@ use rand::seq::SliceRandom;
 use ticksmith::error::{Error, Result};
 use ticksmith::model::feed_event::FEED_EVENT_HEADER;
 use ticksmith::port::log::OnState;
-use ticksmith::port::{Beat, Log, LogFactory, Polled, RawRecord, Restored, Topic};
+use ticksmith::port::{Beat, Log, LogFactory, Polled, RawRecord, Restored, Topic, Written};
 
 use crate::broker::{Fenced, Stored};
 use crate::group::{Membership, News};
@@ -382,6 +382,10 @@ impl Log for SimulatedLog {
     fn end_offset(&mut self, partition: i32) -> Result<i64> {
         self.may_fail("end of a partition")?;
         Ok(self.seat.with(|state| state.broker.log(Topic::Trades, partition).stable_end()))
+    }
+
+    fn written_since(&mut self, _: i32, _: i64) -> Result<Option<Written>> {
+        unreachable!("a stream does not ask when a record was written")
     }
 
     fn keep_alive(&mut self) -> Result<Option<Vec<i32>>> {

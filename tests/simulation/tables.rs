@@ -12,7 +12,7 @@ use ticksmith::model::{Bar, BarRevision, Effects, FeedGap, Judged, StoredEvent, 
 use ticksmith::port::{BarRemoval, Store};
 
 use crate::invariants;
-use crate::options::MS;
+use crate::options::{MS, PASSING_MS};
 use crate::world::{Seat, State};
 
 /// Symbol, trade time in ms, connection, seq.
@@ -83,6 +83,8 @@ fn put<K: Ord, V, O: Ord>(
 impl Tables {
     pub fn apply(&mut self, row: Row) {
         match row {
+            Row::Bar(bar) if bar.interval.length_ms() == PASSING_MS => {}
+            Row::Revision(one) if one.bar.interval.length_ms() == PASSING_MS => {}
             Row::Trade(judged) => self.trade(judged),
             Row::Bar(bar) => {
                 let at_us = row::bar_write_timestamp_us(&bar).expect("revisions are in range");

@@ -83,6 +83,7 @@ impl Bench {
         for record in records {
             let key = match &record {
                 StateRecord::Meta(_) => "meta".to_owned(),
+                StateRecord::Scope(_) => "scope".to_owned(),
                 StateRecord::Feed(feed) => format!("feed/{}", feed.symbol),
                 StateRecord::Window(w) => format!("{}/{}/{}", w.interval, w.start_ms, w.symbol),
                 StateRecord::Evicted { symbol, interval, start_ms } => {

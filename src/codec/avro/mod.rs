@@ -12,6 +12,7 @@ mod foreign;
 mod framing;
 mod late;
 mod schema;
+mod scope;
 mod state;
 mod trade;
 

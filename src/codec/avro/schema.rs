@@ -26,6 +26,7 @@ pub const FEED_EVENT: &str = include_str!("../../../schemas/avro/feed_event.avsc
 const WINDOW_STATE: &str = include_str!("../../../schemas/avro/window_state.avsc");
 const PARTITION_STATE: &str = include_str!("../../../schemas/avro/partition_state.avsc");
 const SYMBOL_FEED: &str = include_str!("../../../schemas/avro/symbol_feed.avsc");
+const PARTITION_SCOPE: &str = include_str!("../../../schemas/avro/partition_scope.avsc");
 
 /// Most bytes that one length inside a record may ask for: far above any record that a log accepts
 /// (1 MB by default), far below what hurts. The vendor's own bound is 512 MiB.
@@ -44,7 +45,7 @@ impl OwnSchema {
     fn new(text: &str) -> Self {
         max_allocation_bytes(ALLOCATION_BYTES_MAX);
         let schema = Schema::parse_str(text).expect("an embedded schema is valid Avro");
-        // Eight of these live as long as the process.
+        // Nine of these live as long as the process.
         let schema: &'static Schema = Box::leak(Box::new(schema));
         let fingerprints = fingerprints_of(schema);
         Self {
@@ -138,14 +139,24 @@ own_schemas! {
     window_state = WINDOW_STATE,
     partition_state = PARTITION_STATE,
     symbol_feed = SYMBOL_FEED,
+    partition_scope = PARTITION_SCOPE,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const ALL: [&str; 8] =
-        [TRADE, BAR, LATE, REJECTED, FEED_EVENT, WINDOW_STATE, PARTITION_STATE, SYMBOL_FEED];
+    const ALL: [&str; 9] = [
+        TRADE,
+        BAR,
+        LATE,
+        REJECTED,
+        FEED_EVENT,
+        WINDOW_STATE,
+        PARTITION_STATE,
+        SYMBOL_FEED,
+        PARTITION_SCOPE,
+    ];
 
     #[test]
     fn every_field_of_every_schema_is_documented() {
@@ -174,13 +185,13 @@ mod tests {
     fn the_fingerprints_of_version_one_do_not_move() {
         let prints: Vec<String> = [trade(), bar(), late(), feed_event(), window_state()]
             .iter()
-            .chain(&[partition_state(), symbol_feed()])
+            .chain(&[partition_state(), symbol_feed(), partition_scope()])
             .map(|own| format!("{:016x}", u64::from_le_bytes(own.fingerprint())))
             .collect();
         assert_eq!(prints, FINGERPRINTS);
     }
 
-    const FINGERPRINTS: [&str; 7] = [
+    const FINGERPRINTS: [&str; 8] = [
         "246e3b4256f09314",
         "ced21fcded93ed23",
         "da6a6ee191016eb0",
@@ -188,5 +199,6 @@ mod tests {
         "b8006dbb630aebde",
         "f697c6fdba0c0097",
         "f4f6e4bdcf3592c5",
+        "5bfc0df560f8df42",
     ];
 }

@@ -1,4 +1,4 @@
-//! The wire form of the changelog: keys `meta`, `feed/<symbol>` and
+//! The wire form of the changelog: keys `meta`, `scope`, `feed/<symbol>` and
 //! `window/<interval>/<start_ms>/<symbol>`, amounts as exact text, and a version, so that a state
 //! is never taken for what it is not.
 
@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bar::{add_exclusion, amount};
 use super::schema::{self, OwnSchema};
+use super::scope::ScopeRecord;
 use super::{Avro, encode as encode_record};
 use crate::error::{Error, Result};
 use crate::model::{
@@ -16,6 +17,7 @@ use crate::model::{
 };
 
 const META: &[u8] = b"meta";
+const SCOPE: &[u8] = b"scope";
 const FEED: &[u8] = b"feed/";
 const WINDOW: &[u8] = b"window/";
 /// Raised when a field changes its meaning; a change of layout alone is Avro's business.
@@ -26,6 +28,10 @@ pub(super) fn encode(record: &StateRecord) -> Result<(Vec<u8>, Option<Vec<u8>>)>
         StateRecord::Meta(meta) => {
             let value = value_of(schema::partition_state(), &MetaRecord::from(meta))?;
             Ok((META.to_vec(), Some(value)))
+        }
+        StateRecord::Scope(scope) => {
+            let value = value_of(schema::partition_scope(), &ScopeRecord::new(scope, VERSION))?;
+            Ok((SCOPE.to_vec(), Some(value)))
         }
         StateRecord::Feed(feed) => {
             let key = [FEED, feed.symbol.as_bytes()].concat();
@@ -45,6 +51,11 @@ pub(super) fn decode(avro: &Avro, key: &[u8], value: &[u8]) -> Result<StateRecor
     let record = if key == META {
         read::<MetaRecord>(avro, schema::partition_state(), value)
             .and_then(|record| record.into_meta().map(StateRecord::Meta))
+    } else if key == SCOPE {
+        read::<ScopeRecord>(avro, schema::partition_scope(), value).and_then(|record| {
+            check_version(record.version())?;
+            record.into_scope().map(StateRecord::Scope)
+        })
     } else if key.starts_with(FEED) {
         read::<FeedRecord>(avro, schema::symbol_feed(), value)
             .and_then(|record| record.into_feed().map(StateRecord::Feed))

@@ -477,6 +477,7 @@ proptest! {
         }
         for (key, own) in [
             (&b"meta"[..], schema::partition_state()),
+            (b"scope", schema::partition_scope()),
             (b"feed/A/B", schema::symbol_feed()),
             (b"window/5m/0/A", schema::window_state()),
         ] {

@@ -12,7 +12,7 @@ use super::{Broker, publish_ends};
 use crate::error::{Error, Result};
 use crate::model::feed_event::FEED_EVENT_HEADER;
 use crate::model::partition_for_key;
-use crate::port::{Beat, Log, OutRecord, Polled, RawRecord, Restored, Topic};
+use crate::port::{Beat, Log, OutRecord, Polled, RawRecord, Restored, Topic, Written};
 use crate::telemetry;
 
 /// Old chunks are looked for this often.
@@ -309,6 +309,12 @@ impl Log for EmbeddedSession {
     fn end_offset(&mut self, partition: i32) -> Result<i64> {
         self.check_alive()?;
         Ok(self.broker.end_offset(Topic::Trades, partition))
+    }
+
+    fn written_since(&mut self, partition: i32, time_ms: i64) -> Result<Option<Written>> {
+        self.check_alive()?;
+        tables::written_since(&self.connection, (Topic::Trades, partition), time_ms)
+            .map_err(|error| self.broker.error(&error))
     }
 
     fn keep_alive(&mut self) -> Result<Option<Vec<i32>>> {

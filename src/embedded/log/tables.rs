@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::chunk::{self, StoredRecord};
-use crate::port::{OutRecord, Topic};
+use crate::port::{OutRecord, Topic, Written};
 
 /// A write is cut into chunks of about this many bytes, so that a reader never holds much more.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -131,6 +131,21 @@ pub(super) fn chunk_at(
         Ok(Chunk { base_offset: row.get(0)?, record_count: row.get(1)?, bytes: row.get(2)? })
     };
     statement.query_row(params![topic as i64, partition, offset], chunk).optional()
+}
+
+/// The first chunk written at `time_ms` or later: its first record, and the time.
+pub(super) fn written_since(
+    connection: &Connection,
+    (topic, partition): (Topic, i32),
+    time_ms: i64,
+) -> rusqlite::Result<Option<Written>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT base_offset, written_at_ms FROM log_chunks
+         WHERE topic = ?1 AND partition = ?2 AND written_at_ms >= ?3
+         ORDER BY base_offset LIMIT 1",
+    )?;
+    let written = |row: &rusqlite::Row<'_>| Ok(Written { offset: row.get(0)?, at_ms: row.get(1)? });
+    statement.query_row(params![topic as i64, partition, time_ms], written).optional()
 }
 
 /// Records of a topic that is not the changelog.

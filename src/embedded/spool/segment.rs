@@ -216,7 +216,6 @@ impl Reader {
     }
 
     /// One batch on; `None`: it is before `id`.
-    #[expect(clippy::type_complexity, reason = "an id, and records unless they are damaged")]
     fn read(&mut self, id: i64) -> std::io::Result<Option<(i64, Option<Vec<OutRecord>>)>> {
         let mut head = [0; HEAD_BYTES];
         self.file.read_exact_at(&mut head, self.position)?;

@@ -54,12 +54,17 @@ struct Delays {
     most_ms: i64,
 }
 
+/// What has to be read before a slice: an hour in which every connection tells its symbols, and
+/// whatever a trade or an open window can depend on, ms.
+pub fn lead_ms(rules: &Rules) -> i64 {
+    let told_again_ms = SUBSCRIBED_AGAIN_EVERY_US / 1_000;
+    told_again_ms + MARGIN_MS + rules.allowed_lateness_ms + rules.longest_ms()
+}
+
 impl LogReader<'_> {
-    /// What has to be read before a slice: an hour in which every connection tells its symbols, and
-    /// whatever a trade or an open window can depend on, ms.
+    /// See `lead_ms`.
     pub fn lead_ms(&self) -> i64 {
-        let told_again_ms = SUBSCRIBED_AGAIN_EVERY_US / 1_000;
-        told_again_ms + MARGIN_MS + self.rules.allowed_lateness_ms + self.longest_ms()
+        lead_ms(&self.rules)
     }
 
     /// What has to be read after it, until nothing changes its windows any more, ms.

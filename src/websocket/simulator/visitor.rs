@@ -20,6 +20,7 @@ use super::framing::Framer;
 use super::hub::Batch;
 use super::keys::{KeyInUse, Keys};
 use crate::codec::finnhub;
+use crate::websocket::address::percent_decoded;
 
 type Socket = WebSocketStream<TcpStream>;
 
@@ -74,7 +75,7 @@ fn unauthorized() -> ErrorResponse {
 
 fn token(query: &str) -> String {
     let token = query.split('&').find_map(|pair| pair.strip_prefix("token="));
-    token.unwrap_or_default().to_owned()
+    percent_decoded(token.unwrap_or_default())
 }
 
 async fn close(socket: &mut Socket, reason: &'static str) {

@@ -164,6 +164,32 @@ impl World {
         })
     }
 
+    /// The only column of a statement's rows, texts, in order.
+    pub fn cql_column(&self, statement: &str) -> Vec<String> {
+        let text = statement.replace("{}", self.setting("CASSANDRA__KEYSPACE"));
+        let address = self.setting("CASSANDRA__CONTACT_POINTS");
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let mut column = runtime.block_on(async {
+            let session = SessionBuilder::new().known_node(address).build().await;
+            let answer = session.expect("Cassandra answers").query_unpaged(text, ()).await;
+            let rows = answer.expect("an answer").into_rows_result().expect("rows");
+            let rows = rows.rows::<(String,)>().expect("one text");
+            rows.map(|row| row.expect("a text").0).collect::<Vec<_>>()
+        });
+        column.sort();
+        column
+    }
+
+    /// Another group, keyspace and topics of the given roles, in place of those so far.
+    pub fn begin_anew(&mut self, topics: &[&str]) {
+        let name = format!("{}_anew", self.name);
+        for topic in topics {
+            self.set(&format!("TOPICS__{topic}"), &format!("{name}.{}", topic.to_lowercase()));
+        }
+        self.set("KAFKA__GROUP", &name);
+        self.set("CASSANDRA__KEYSPACE", &name);
+    }
+
     pub fn file(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
@@ -199,7 +225,12 @@ impl World {
     }
 
     pub fn observer(&self) -> Observer {
-        let topic = self.setting("TOPICS__TRADES");
+        self.observer_of("TOPICS__TRADES")
+    }
+
+    /// Of the topic that a configuration key names.
+    pub fn observer_of(&self, topic: &str) -> Observer {
+        let topic = self.setting(topic);
         // The listener that is open even where the world's own one is not.
         let bootstrap = server("TICKSMITH_TEST_KAFKA");
         Observer::new(&bootstrap, self.setting("KAFKA__GROUP"), topic)

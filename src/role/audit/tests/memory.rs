@@ -77,6 +77,7 @@ fn save(engine: &mut Engine, changelog: &mut BTreeMap<String, StateRecord>) {
     for record in records {
         let key = match &record {
             StateRecord::Meta(_) => "meta".into(),
+            StateRecord::Scope(_) => "scope".into(),
             StateRecord::Feed(feed) => format!("feed/{}", feed.symbol),
             StateRecord::Window(w) => format!("{}/{}/{}", w.interval, w.start_ms, w.symbol),
             StateRecord::Evicted { symbol, interval, start_ms } => {
