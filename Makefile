@@ -10,15 +10,16 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 TICKSMITH := $(TARGET_DIR)/release/ticksmith
 NEED := scripts/need.sh
 
-# tests/services_* need real servers, of them tests/services_secure* such that want TLS and logins; every other
-# file of tests/, and every folder with a main.rs, needs none.
+# tests/services_* need real servers, of them tests/services_secure* such that want TLS and logins, and
+# tests/services_cluster* several nodes; every other file of tests/, and every folder with a main.rs, needs none.
 TESTS := $(basename $(notdir $(wildcard tests/*.rs))) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))
 SECURE_TESTS := $(filter services_secure%,$(TESTS))
-OPEN_TESTS := $(filter-out $(SECURE_TESTS),$(filter services_%,$(TESTS)))
+CLUSTER_TESTS := $(filter services_cluster%,$(TESTS))
+OPEN_TESTS := $(filter-out $(SECURE_TESTS) $(CLUSTER_TESTS),$(filter services_%,$(TESTS)))
 SERVER_FREE_TESTS := $(filter-out services_%,$(TESTS))
 
 .PHONY: help demo docker-up docker-down topics cassandra-init install producer stream-job spark-job simulate dev \
-	test test-unit test-integration test-secure test-all simulate-test outage format lint deny check \
+	test test-unit test-integration test-secure test-cluster test-all simulate-test outage format lint deny check \
 	infra-up infra-down infra-status bench release
 
 help: ## List the targets
@@ -128,6 +129,12 @@ outage: ## Take Kafka away for MINUTES=10 at RATE=5000 trades/s with SIZE_MIB=20
 	cargo build --locked --profile demo
 	TICKSMITH_BIN=$(abspath $(TARGET_DIR))/demo/ticksmith MINUTES=$(MINUTES) RATE=$(RATE) SIZE_MIB=$(SIZE_MIB) \
 		TICKSMITH_INFRA_SERVICES=kafka scripts/with-services.sh scripts/outage.sh
+
+test-cluster: ## Kill nodes of a Cassandra of three; three minutes and 3 GB of memory, no part of the others
+	@$(NEED) cargo cc java maven python
+	@scripts/foreign-venv.sh > /dev/null
+	CASSANDRA_COMMITLOG_SYNC=batch CASSANDRA_HEAP=512m scripts/with-services.sh \
+		cargo test --locked $(addprefix --test ,$(CLUSTER_TESTS)) $(ARGS)
 
 test-all: ## test, then test-integration
 	@$(MAKE) test

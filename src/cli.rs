@@ -76,12 +76,17 @@ pub enum Outcome {
 }
 
 impl Cli {
-    /// Parses the arguments of the process, loads the configuration and runs the command.
-    pub fn execute() -> Outcome {
-        match Self::try_parse() {
-            Ok(cli) => cli.run().map_or_else(Outcome::Failed, |()| Outcome::Done),
-            Err(error) => Outcome::Usage(error),
-        }
+    /// Parses the arguments of the process.
+    ///
+    /// # Errors
+    /// When help is asked for, or an argument is wrong.
+    pub fn parse_arguments() -> Result<Self, clap::Error> {
+        Self::try_parse()
+    }
+
+    /// Loads the configuration and runs the command.
+    pub fn execute(self) -> Outcome {
+        self.run().map_or_else(Outcome::Failed, |()| Outcome::Done)
     }
 
     fn run(self) -> Result<()> {
@@ -124,6 +129,12 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether it ends when it is told to, and drains first; the others are ended by a signal like
+    /// any program.
+    pub fn runs_until_stopped(&self) -> bool {
+        matches!(self, Self::Up(_) | Self::Producer(_) | Self::Stream(_) | Self::Simulate(_))
+    }
+
     /// Puts the flags that were given over the configuration.
     pub fn apply(&self, config: &mut Config) {
         match self {

@@ -5,13 +5,15 @@ use std::panic::catch_unwind;
 use std::process::ExitCode;
 
 use ticksmith::cli::{Cli, Outcome};
-use ticksmith::runtime::{forbid_core_dumps, install_panic_hook};
+use ticksmith::runtime::{forbid_core_dumps, hold_signals, install_panic_hook, release_signals};
 
 fn main() -> ExitCode {
+    // First of all: a stop in the first millisecond is a stop too.
+    hold_signals();
     forbid_core_dumps();
     install_panic_hook();
     // A panic has told its line by now; what is left of it here is the exit code of a bug.
-    match catch_unwind(Cli::execute) {
+    match catch_unwind(run) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Usage(error)) => {
             // Help on stdout is a success, a wrong argument on stderr is not; a closed pipe is
@@ -24,5 +26,17 @@ fn main() -> ExitCode {
             error.exit_code()
         }
         Err(_) => ExitCode::from(3),
+    }
+}
+
+fn run() -> Outcome {
+    match Cli::parse_arguments() {
+        Ok(cli) => {
+            if !cli.command.runs_until_stopped() {
+                release_signals();
+            }
+            cli.execute()
+        }
+        Err(error) => Outcome::Usage(error),
     }
 }

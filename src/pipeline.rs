@@ -8,6 +8,7 @@
 mod outbox;
 mod pace;
 mod partitions;
+mod stall;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::telemetry::stream as events;
 use outbox::Outbox;
 use pace::{lag_ms, wait_ms};
 use partitions::Partitions;
+use stall::STORE_SLICE;
 
 /// While the stream is behind, a micro-batch may be so many times longer and larger: nobody waits
 /// for its first record then, and a store is fastest with many rows of one partition at a time.
@@ -99,7 +101,12 @@ pub struct Pipeline {
 /// # Errors
 /// What cannot be mended by waiting: `Config`, `Bug`, or `Unavailable` at the very start.
 pub fn run(mut parts: Parts, shutdown: Shutdown) -> Result<BeatReport> {
-    let log = parts.log_factory.open()?;
+    let log = match parts.log_factory.open() {
+        Ok(log) => log,
+        Err(_) if shutdown.is_requested() => return Ok(BeatReport::default()),
+        Err(error) => return Err(error),
+    };
+    shutdown.begun();
     let now_us = parts.clock.monotonic_us();
     let partitions = Partitions::new(
         Arc::clone(&parts.avro),
@@ -135,7 +142,7 @@ impl Pipeline {
             match self.turn() {
                 Ok(true) => return Ok(()),
                 Ok(false) => failures = 0,
-                Err(error) if self.gives_up() => {
+                Err(error) if self.gives_up() || matches!(error, Error::Interrupted(_)) => {
                     events::gave_up_beat(&error);
                     return Ok(());
                 }
@@ -297,39 +304,12 @@ impl Pipeline {
         self.parts.live.trades(&self.effects.trades);
         self.parts.live.bars(&self.effects.bars);
         let effects = std::mem::take(&mut self.effects);
-        let written = self.with_store("write", |store| store.write(&effects));
+        let written = self.with_store("write", |store| {
+            Ok(store.await_room(STORE_SLICE)? && store.write(&effects).map(|()| true)?)
+        });
         self.effects = effects;
         self.effects.clear();
         written
-    }
-
-    /// Calls the store until it takes it. A store that is away stalls the beat: no transaction is
-    /// open meanwhile, and readiness says why.
-    fn with_store(
-        &mut self,
-        what: &'static str,
-        mut call: impl FnMut(&mut dyn Store) -> Result<()>,
-    ) -> Result<()> {
-        let Some(mut store) = self.parts.store.take() else { return Ok(()) };
-        let mut failures = 0;
-        let outcome = loop {
-            match call(store.as_mut()) {
-                Err(Error::Unavailable(problem)) if !self.gives_up() => {
-                    failures += 1;
-                    events::store_stalled(what, &problem);
-                    self.parts.live.ready(false, &problem);
-                    if let Err(moved) = self.wait_as_member(failures) {
-                        break Err(moved);
-                    }
-                }
-                outcome => break outcome,
-            }
-        };
-        if failures > 0 && outcome.is_ok() {
-            self.parts.live.ready(true, "");
-        }
-        self.parts.store = Some(store);
-        outcome
     }
 
     fn beat_is_due(&self) -> bool {
@@ -343,7 +323,7 @@ impl Pipeline {
     fn end_beat(&mut self) -> Result<()> {
         self.check_deadline()?;
         let flush_started_us = self.parts.clock.monotonic_us();
-        self.with_store("flush", |store| store.flush())?;
+        self.with_store("flush", |store| store.flush_within(STORE_SLICE))?;
         let commit_started_us = self.parts.clock.monotonic_us();
         if self.beat_records > 0 || !self.outbox.is_empty() {
             self.check_deadline()?;
@@ -383,9 +363,13 @@ impl Pipeline {
     fn report(&mut self, flush_us: i64, commit_us: i64) {
         let mut report = BeatReport { flush_us, commit_us, ..BeatReport::default() };
         let mut symbols = 0;
+        let mut is_answering = true;
         for (partition, engine) in self.partitions.engines() {
             let next_offset = engine.next_offset();
-            let end_offset = self.log.end_offset(partition).unwrap_or(next_offset).max(next_offset);
+            // A log that is away is not asked for every partition: each question takes its time.
+            let end_offset = is_answering.then(|| self.log.end_offset(partition).ok()).flatten();
+            is_answering = end_offset.is_some();
+            let end_offset = end_offset.unwrap_or(next_offset).max(next_offset);
             let tally = engine.tally();
             add(&mut report.tally, tally);
             report.lag_records += end_offset - next_offset;
@@ -458,22 +442,6 @@ impl Pipeline {
         while self.since_ms(started_us) < wait_ms(failures) && !self.gives_up() {
             self.parts.clock.sleep(Duration::from_millis(RETRY_STEP_MS));
         }
-    }
-
-    /// The same, seen by the group: a store that is away for an hour must not cost the partitions.
-    ///
-    /// # Errors
-    /// `Restore` when partitions moved meanwhile; the beat is void.
-    fn wait_as_member(&mut self, failures: u32) -> Result<()> {
-        let started_us = self.parts.clock.monotonic_us();
-        while self.since_ms(started_us) < wait_ms(failures) && !self.gives_up() {
-            if let Some(assignment) = self.log.keep_alive()? {
-                self.partitions.owe(&assignment);
-                return Err(Error::Restore("partitions moved while the store was away".into()));
-            }
-            self.parts.clock.sleep(Duration::from_millis(RETRY_STEP_MS));
-        }
-        Ok(())
     }
 }
 

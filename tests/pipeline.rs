@@ -422,6 +422,66 @@ impl LogFactory for CountedFactory {
     }
 }
 
+/// Takes its time for the first flush, and says so.
+struct SlowStore {
+    clock: Arc<HandClock>,
+    slices: usize,
+}
+
+impl Store for SlowStore {
+    fn write(&mut self, _: &Effects) -> Result<()> {
+        Ok(())
+    }
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+    fn flush_within(&mut self, within: Duration) -> Result<bool> {
+        self.clock.sleep(within);
+        self.slices = self.slices.saturating_sub(1);
+        Ok(self.slices == 0)
+    }
+    fn remove(&mut self, _: &[BarRemoval]) -> Result<()> {
+        unreachable!("a stream removes nothing")
+    }
+}
+
+/// What readiness was told.
+#[derive(Default)]
+struct Told(Mutex<Vec<(bool, String)>>);
+
+impl Live for Told {
+    fn bars(&self, _: &[Bar]) {}
+    fn trades(&self, _: &[Judged]) {}
+    fn ready(&self, ready: bool, reason: &str) {
+        self.0.lock().expect("not poisoned").push((ready, reason.to_owned()));
+    }
+    fn beat(&self, _: &BeatReport) {}
+}
+
+#[test]
+fn a_store_that_is_slow_for_one_beat_is_told_once_and_waited_for() {
+    let (_directory, broker) = broker();
+    fill(&broker);
+    let (clock, told) = (Arc::new(HandClock::default()), Arc::new(Told::default()));
+    let parts = Parts {
+        log_factory: broker.factory("group"),
+        store: Some(Box::new(SlowStore { clock: Arc::clone(&clock), slices: 100 })),
+        live: Arc::clone(&told) as Arc<dyn Live>,
+        avro: Arc::new(Avro::single_object()),
+        rules: rules(),
+        clock,
+        schedule: schedule(),
+        trades_topic: "trades".into(),
+    };
+    let report = pipeline::run(parts, Shutdown::default()).expect("it reads to the end");
+    assert_eq!(report.tally.merged, EXPECTED.0);
+    let told = told.0.lock().expect("not poisoned");
+    let slow = told.iter().position(|(_, reason)| reason.contains("store is slow"));
+    let slow = slow.expect("it is told");
+    assert!(!told[slow].0 && told[slow + 1].0, "{told:?}");
+    assert_eq!(told.iter().filter(|(_, reason)| reason.contains("slow")).count(), 1);
+}
+
 #[test]
 fn a_stop_commits_within_its_deadline_and_begins_nothing_after_it() {
     assert_eq!(stop_with_flush_of(1, 0), (1, 1));

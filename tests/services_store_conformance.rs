@@ -261,14 +261,18 @@ fn an_older_layout_is_named_with_its_remedy() {
 }
 
 #[test]
-fn a_table_that_vanishes_stops_the_writer() {
+fn a_table_that_vanishes_is_named_and_waited_for() {
     let world = Cassandra::new();
     let mut store = world.store().expect("a store");
     world.run("DROP TABLE {}.trades_bronze");
     let rows = Effects { trades: vec![suite::trade("GONE", NOW_MS, 1)], ..Effects::default() };
     let refused = store.write(&rows).and_then(|()| store.flush());
-    let Err(Error::Config(sentence)) = refused else { panic!("{refused:?}") };
+    let Err(Error::Unavailable(sentence)) = refused else { panic!("{refused:?}") };
     assert!(sentence.contains("trades_bronze"), "{sentence}");
+    assert!(sentence.contains("ticksmith cassandra-init"), "{sentence}");
+    world.init().expect("made anew");
+    assert!((0..20).any(|_| store.flush().is_ok()), "the store never came back");
+    assert_eq!(world.run("SELECT count(*) FROM {}.trades_bronze"), [Some(1)]);
 }
 
 /// Passes bytes on to the server until it is cut, and again after it is mended.

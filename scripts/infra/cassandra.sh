@@ -1,8 +1,9 @@
 # shellcheck shell=bash
-# Apache Cassandra, one node. Sourced by scripts/infra.sh.
+# Apache Cassandra, one node: alone, or with CASSANDRA_SEEDS one more of a ring. Sourced by scripts/infra.sh.
 
 CASSANDRA_PORT=${CASSANDRA_PORT:-9042}
 CASSANDRA_STORAGE_PORT=${CASSANDRA_STORAGE_PORT:-7000}
+CASSANDRA_SEEDS=${CASSANDRA_SEEDS:-$HOST:$CASSANDRA_STORAGE_PORT}
 CASSANDRA_HEAP=${CASSANDRA_HEAP:-1280m}
 CASSANDRA_COMMITLOG_SYNC=${CASSANDRA_COMMITLOG_SYNC:-periodic}
 
@@ -35,7 +36,9 @@ endpoint_snitch: SimpleSnitch
 seed_provider:
   - class_name: org.apache.cassandra.locator.SimpleSeedProvider
     parameters:
-      - seeds: "$HOST:$CASSANDRA_STORAGE_PORT"
+      - seeds: "$CASSANDRA_SEEDS"
+# A ring of tests is made empty: a new node has nothing to fetch.
+auto_bootstrap: false
 listen_address: $HOST
 storage_port: $CASSANDRA_STORAGE_PORT
 rpc_address: $HOST
@@ -79,7 +82,9 @@ cassandra_spawn() {
   # bash 3.2 has no mapfile
   while IFS= read -r line; do [[ $line == -* ]] && options+=("$line"); done \
     < "$REPO/scripts/infra/cassandra/jvm.options"
-  spawn cassandra "$JAVA" "$(mark_of cassandra)" -ea -da:net.openhft... -Xms512m "-Xmx$CASSANDRA_HEAP" \
+  # The first node waits for nobody; a further one has to find it.
+  [[ $CASSANDRA_SEEDS == "$HOST:"* ]] || options+=(-Dcassandra.ring_delay_ms=10000)
+  spawn cassandra "$JAVA" "$(mark_of cassandra)" -ea -da:net.openhft... -Xms256m "-Xmx$CASSANDRA_HEAP" \
     -XX:+ExitOnOutOfMemoryError "${options[@]}" -javaagent:"$(echo "$jars"/jamm-*.jar)" \
     -Djava.io.tmpdir="$INFRA_DIR/cassandra/tmp" \
     -Dcassandra.superuser_setup_delay_ms=0 -Dcassandra.storagedir="$INFRA_DIR/cassandra/data" \

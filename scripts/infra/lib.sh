@@ -10,7 +10,7 @@ INFRA_LIB=${TICKSMITH_INFRA_LIB:-$REPO/.infra/lib}
 [[ $INFRA_LIB == /* ]] || INFRA_LIB=$PWD/$INFRA_LIB
 START_TIMEOUT_S=${TICKSMITH_INFRA_START_TIMEOUT:-180}
 STOP_TIMEOUT_S=${TICKSMITH_INFRA_STOP_TIMEOUT:-30}
-HOST=127.0.0.1
+HOST=${TICKSMITH_INFRA_HOST:-127.0.0.1}
 
 say() { printf '%s\n' "$*"; }
 die() { printf 'infra: %s\n' "$*" >&2; exit 1; }

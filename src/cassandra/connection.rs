@@ -230,7 +230,9 @@ fn consistency(key: &str, text: &str) -> Result<Consistency> {
     })
 }
 
-/// Whether the same request can never succeed as things are.
+/// Whether the same request can never succeed as things are. What a node cannot do at present
+/// (overloaded, out of time, a disk that is full, too few replicas alive) passes, and so does a
+/// login that somebody is changing.
 pub(super) fn is_permanent(problem: &ExecutionError) -> bool {
     match problem {
         ExecutionError::BadQuery(_) => true,
@@ -253,8 +255,6 @@ fn is_permanent_attempt(problem: &RequestAttemptError) -> bool {
                 | DbError::Invalid
                 | DbError::AlreadyExists { .. }
                 | DbError::FunctionFailure { .. }
-                | DbError::AuthenticationError
-                | DbError::Unauthorized
                 | DbError::ConfigError
                 | DbError::ProtocolError
         ),
@@ -271,5 +271,46 @@ mod tests {
         let points = contact_points("a, b:19042,[::1]:1").expect("points");
         assert_eq!(points, ["a:9042", "b:19042", "[::1]:1"]);
         assert!(contact_points(" , ").is_err());
+    }
+
+    fn is_final(refusal: DbError) -> bool {
+        let attempt = RequestAttemptError::DbError(refusal, "in the server's words".into());
+        is_permanent(&ExecutionError::LastAttemptError(attempt))
+    }
+
+    #[test]
+    fn what_a_node_cannot_do_now_may_pass_and_what_it_does_not_understand_may_not() {
+        use scylla::errors::WriteType::UnloggedBatch;
+        let consistency = Consistency::LocalQuorum;
+        let (required, received, numfailures) = (2, 1, 1);
+        let passing = [
+            DbError::Overloaded,
+            DbError::IsBootstrapping,
+            DbError::Unavailable { consistency, required, alive: 1 },
+            DbError::WriteTimeout { consistency, received, required, write_type: UnloggedBatch },
+            DbError::WriteFailure {
+                consistency,
+                received,
+                required,
+                numfailures,
+                write_type: UnloggedBatch,
+            },
+            DbError::ReadTimeout { consistency, received, required, data_present: false },
+            DbError::ServerError,
+            DbError::TruncateError,
+            DbError::AuthenticationError,
+            DbError::Unauthorized,
+            DbError::Other(0x1700),
+        ];
+        for refusal in passing {
+            assert!(!is_final(refusal.clone()), "{refusal}");
+        }
+        let timeout = ExecutionError::RequestTimeout(Duration::from_secs(10));
+        assert!(!is_permanent(&timeout));
+        let lasting =
+            [DbError::Invalid, DbError::SyntaxError, DbError::ConfigError, DbError::ProtocolError];
+        for refusal in lasting {
+            assert!(is_final(refusal.clone()), "{refusal}");
+        }
     }
 }

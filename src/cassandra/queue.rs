@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
@@ -120,42 +121,40 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets senders try again after a transient failure; a permanent one is returned each time.
-    pub fn resume(&self) -> Result<()> {
-        let mut state = self.lock();
-        match state.failure.take() {
-            None => return Ok(()),
-            Some(Error::Unavailable(_)) => {}
-            Some(permanent) => {
-                state.failure = Some(permanent.clone());
-                return Err(permanent);
-            }
+    /// Lets senders try again after a failure.
+    pub fn resume(&self) {
+        if self.lock().failure.take().is_some() {
+            self.work.notify_waiters();
         }
-        drop(state);
-        self.work.notify_waiters();
-        Ok(())
     }
 
-    /// Waits for room, or returns the failure met meanwhile.
-    pub fn await_room(&self) -> Result<()> {
-        self.await_state(|state| state.outstanding_bytes <= OUTSTANDING_MAX_BYTES)
+    /// Waits for room, at most `within`, or returns the failure met meanwhile; false: not yet.
+    pub fn await_room(&self, within: Duration) -> Result<bool> {
+        self.await_state(within, |state| state.outstanding_bytes <= OUTSTANDING_MAX_BYTES)
     }
 
-    /// Waits until everything is acknowledged, or returns the failure met meanwhile.
-    pub fn await_idle(&self) -> Result<()> {
-        self.await_state(State::is_idle)
+    /// Waits until everything is acknowledged, at most `within`, or returns the failure met
+    /// meanwhile; false: not yet.
+    pub fn await_idle(&self, within: Duration) -> Result<bool> {
+        self.await_state(within, State::is_idle)
     }
 
-    fn await_state(&self, done: impl Fn(&State) -> bool) -> Result<()> {
+    fn await_state(&self, within: Duration, done: impl Fn(&State) -> bool) -> Result<bool> {
+        let began = Instant::now();
         let mut state = self.lock();
         loop {
             if let Some(failure) = &state.failure {
                 return Err(failure.clone());
             }
             if done(&state) {
-                return Ok(());
+                return Ok(true);
             }
-            state = self.progress.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let left = within.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            let waited = self.progress.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -260,17 +259,18 @@ mod tests {
         let first = queue.lock().take().expect("a group");
         queue.lock().in_flight += 1;
         queue.failed(first, Error::Unavailable("away".into()));
-        assert_eq!(queue.await_idle(), Err(Error::Unavailable("away".into())));
-        assert_eq!(queue.resume(), Ok(()));
+        assert_eq!(queue.await_idle(Duration::MAX), Err(Error::Unavailable("away".into())));
+        queue.resume();
+        assert_eq!(queue.await_idle(Duration::ZERO), Ok(false));
         assert_eq!(taken(&mut queue.lock()), [(1, 1), (2, 1)]);
     }
 
     #[test]
-    fn a_permanent_failure_stays() {
+    fn a_refusal_is_told_before_what_may_pass() {
         let queue = Queue::new(BOUNDS);
-        queue.lock().in_flight += 1;
+        queue.lock().in_flight += 2;
         queue.failed(group(1, 1), Error::Config("no table".into()));
-        assert!(queue.resume().is_err());
-        assert!(queue.await_room().is_err());
+        queue.failed(group(2, 1), Error::Unavailable("away".into()));
+        assert_eq!(queue.await_room(Duration::MAX), Err(Error::Config("no table".into())));
     }
 }

@@ -28,6 +28,9 @@ const RETRY_WAITS: BackoffBounds = BackoffBounds {
     max: Duration::from_secs(1),
     throttled: Duration::from_secs(1),
 };
+/// What the cluster refuses although the tables are as they must be is tried again for so long,
+/// since nodes agree on a new table one after the other. Then it is a mistake of ours.
+const AGREE_WITHIN_US: i64 = 30_000_000;
 /// Symbols remembered by number; a feed has hundreds, so more means that names are noise.
 const SYMBOLS_MAX: usize = 65_536;
 
@@ -38,6 +41,10 @@ pub struct CassandraStore {
     places: Places,
     lifetimes: Lifetimes,
     clock: Arc<dyn Clock>,
+    schema: Schema,
+    /// Monotonic µs of the first refusal since everything was acknowledged, of those that the
+    /// tables do not explain.
+    refused_since_us: Option<i64>,
     /// Rows of the running call, by partition.
     staged: Vec<Group>,
     staged_at: FxHashMap<PartitionId, usize>,
@@ -46,7 +53,7 @@ pub struct CassandraStore {
     row: Vec<u8>,
     tail: Vec<u8>,
     text: String,
-    _connection: Connection,
+    connection: Connection,
 }
 
 impl CassandraStore {
@@ -76,13 +83,15 @@ impl CassandraStore {
             writes,
             lifetimes,
             clock,
+            schema,
+            refused_since_us: None,
             staged: Vec::new(),
             staged_at: FxHashMap::default(),
             symbol_numbers: FxHashMap::default(),
             row: Vec::new(),
             tail: Vec::new(),
             text: String::new(),
-            _connection: connection.clone(),
+            connection: connection.clone(),
         })
     }
 
@@ -93,15 +102,6 @@ impl CassandraStore {
         let number = self.symbol_numbers.len() as u32;
         self.symbol_numbers.insert(symbol.into(), number);
         number
-    }
-
-    /// Forgets numbers when there are too many. The queue compares by number, so it must be empty.
-    fn bound_symbol_numbers(&mut self) -> Result<()> {
-        if self.symbol_numbers.len() > SYMBOLS_MAX {
-            self.queue.await_idle()?;
-            self.symbol_numbers.clear();
-        }
-        Ok(())
     }
 
     fn stage_trade(&mut self, judged: &Judged, now_us: i64) {
@@ -285,9 +285,7 @@ impl CassandraStore {
 
     /// Stages what one call brings and takes it over, all or nothing.
     fn take_over(&mut self, stage: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
-        self.queue.resume()?;
-        self.queue.await_room()?;
-        self.bound_symbol_numbers()?;
+        while !self.await_room(Duration::MAX)? {}
         let staged = stage(self);
         self.staged_at.clear();
         if staged.is_err() {
@@ -297,6 +295,24 @@ impl CassandraStore {
         self.queue.add(&mut self.staged);
         Ok(())
     }
+
+    /// What a failed wait means. A refusal is looked into: tables that somebody has dropped or
+    /// altered under us are waited for, as a cluster that is away is.
+    fn look_into(&mut self, failure: Error) -> Error {
+        let Error::Config(refusal) = failure else { return failure };
+        match schema_check::require(&self.connection, &self.schema) {
+            Err(Error::Config(problem)) => Error::Unavailable(problem),
+            Err(away) => away,
+            Ok(()) => {
+                let now_us = self.clock.monotonic_us();
+                let since_us = *self.refused_since_us.get_or_insert(now_us);
+                if now_us - since_us < AGREE_WITHIN_US {
+                    return Error::Unavailable(refusal);
+                }
+                Error::Config(refusal)
+            }
+        }
+    }
 }
 
 impl Store for CassandraStore {
@@ -304,9 +320,31 @@ impl Store for CassandraStore {
         self.take_over(|store| store.stage_all(rows))
     }
 
+    fn await_room(&mut self, within: Duration) -> Result<bool> {
+        if self.symbol_numbers.len() > SYMBOLS_MAX {
+            // The queue compares by number, so it must be empty before they are forgotten.
+            let is_idle = self.flush_within(within)?;
+            if is_idle {
+                self.symbol_numbers.clear();
+            }
+            return Ok(is_idle);
+        }
+        self.queue.resume();
+        self.queue.await_room(within).map_err(|failure| self.look_into(failure))
+    }
+
     fn flush(&mut self) -> Result<()> {
-        self.queue.resume()?;
-        self.queue.await_idle()
+        while !self.flush_within(Duration::MAX)? {}
+        Ok(())
+    }
+
+    fn flush_within(&mut self, within: Duration) -> Result<bool> {
+        self.queue.resume();
+        let is_idle = self.queue.await_idle(within).map_err(|failure| self.look_into(failure))?;
+        if is_idle {
+            self.refused_since_us = None;
+        }
+        Ok(is_idle)
     }
 
     fn remove(&mut self, bars: &[BarRemoval]) -> Result<()> {

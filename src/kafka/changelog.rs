@@ -15,6 +15,7 @@ use super::fetch::{FetchQueue, Fetched};
 use super::settings::{Settings, refuse_client};
 use crate::error::{Error, Result};
 use crate::port::Topic;
+use crate::runtime::Shutdown;
 
 /// Records taken at once.
 const BATCH_RECORDS: usize = 10_000;
@@ -56,7 +57,16 @@ impl ChangelogReader {
     ///
     /// Control records and aborted batches take offsets but are not handed out; that the end was
     /// passed without a record there is learnt from the end-of-partition notice.
-    pub fn read(&mut self, partition: i32, start: i64, end: i64) -> Result<Newest> {
+    ///
+    /// # Errors
+    /// `Interrupted` as soon as a stop is asked for: a restore leaves nothing to drain.
+    pub fn read(
+        &mut self,
+        partition: i32,
+        start: i64,
+        end: i64,
+        stop: &Shutdown,
+    ) -> Result<Newest> {
         let mut newest = Newest::default();
         let mut position = start;
         if position >= end {
@@ -65,6 +75,7 @@ impl ChangelogReader {
         self.assign(partition, start)?;
         let mut waited = Duration::ZERO;
         while position < end {
+            stop.check()?;
             let before = position;
             let received = self.queue.receive(BATCH_RECORDS, WAIT, &mut |fetched| {
                 advance(fetched, end, &mut position, &mut newest)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::bindings::rd_kafka_resp_err_t as Code;
 use rdkafka::config::FromClientConfigAndContext;
@@ -16,12 +16,17 @@ use super::fetch::{FetchQueue, Fetched};
 use super::settings::{Settings, refuse_client};
 use crate::error::{Error, Result};
 use crate::port::{RawRecord, Topic};
+use crate::runtime::Shutdown;
 use crate::telemetry;
 
 /// Rebalances and errors are looked for this often while no record comes.
 const EVENT_EVERY: Duration = Duration::from_millis(50);
 /// Events served per look; more wait for the next one.
 const EVENTS_PER_LOOK: usize = 4;
+/// One wait for a stable offset; a stop is looked for in between.
+const STABLE_SLICE: Duration = Duration::from_secs(1);
+/// Bound of the question where a partition ends, which is asked at every beat.
+const END_WITHIN: Duration = Duration::from_secs(2);
 /// A seek right after an assignment is refused until fetching runs: tries and the pause between.
 const SEEK_TRIES: usize = 100;
 const SEEK_PAUSE: Duration = Duration::from_millis(20);
@@ -239,15 +244,31 @@ impl Member {
 
     /// The group's committed offset, waiting for transactions that are still open on it: with
     /// `read_committed`, librdkafka asks for stable offsets and repeats until the time is over.
-    pub fn committed(&self, partition: i32, within: Duration) -> Result<Option<i64>> {
+    ///
+    /// # Errors
+    /// `Interrupted` as soon as a stop is asked for: a restore leaves nothing to drain.
+    pub fn committed(
+        &self,
+        partition: i32,
+        within: Duration,
+        stop: &Shutdown,
+    ) -> Result<Option<i64>> {
         let mut list = TopicPartitionList::new();
         list.add_partition(&self.topic, partition);
-        let list = self.consumer.committed_offsets(list, within).map_err(|error| {
-            Error::Unavailable(format!(
-                "committed offset of {} partition {partition}: {error}; is the broker up?",
-                self.topic
-            ))
-        })?;
+        let began = Instant::now();
+        let list = loop {
+            stop.check()?;
+            match self.consumer.committed_offsets(list.clone(), STABLE_SLICE.min(within)) {
+                Ok(found) => break found,
+                Err(error) if is_timeout(&error) && began.elapsed() < within => {}
+                Err(error) => {
+                    return Err(Error::Unavailable(format!(
+                        "committed offset of {} partition {partition}: {error}; is the broker up?",
+                        self.topic
+                    )));
+                }
+            }
+        };
         let element = list.find_partition(&self.topic, partition);
         Ok(match element.map(|element| element.offset()) {
             Some(Offset::Offset(offset)) => Some(offset),
@@ -257,7 +278,7 @@ impl Member {
 
     /// End of the partition for readers of committed records: one round trip.
     pub fn stable_end(&self, partition: i32) -> Result<i64> {
-        match self.ask_offset(partition, Offset::End)? {
+        match self.ask_offset(partition, Offset::End, END_WITHIN)? {
             Offset::Offset(offset) => Ok(offset),
             other => Err(self.no_offset(partition, &format!("the broker answered {other:?}"))),
         }
@@ -265,20 +286,20 @@ impl Member {
 
     /// The first offset whose record was written at `time_ms` or later.
     pub fn offset_at(&self, partition: i32, time_ms: i64) -> Result<Option<i64>> {
-        match self.ask_offset(partition, Offset::Offset(time_ms.max(0)))? {
+        match self.ask_offset(partition, Offset::Offset(time_ms.max(0)), ASK_WITHIN)? {
             Offset::Offset(offset) => Ok(Some(offset)),
             Offset::End => Ok(None),
             other => Err(self.no_offset(partition, &format!("the broker answered {other:?}"))),
         }
     }
 
-    fn ask_offset(&self, partition: i32, question: Offset) -> Result<Offset> {
+    fn ask_offset(&self, partition: i32, question: Offset, within: Duration) -> Result<Offset> {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&self.topic, partition, question)
             .map_err(|error| Error::Bug(format!("{question:?}: {error}")))?;
         let list = self
             .consumer
-            .offsets_for_times(list, ASK_WITHIN)
+            .offsets_for_times(list, within)
             .map_err(|error| self.no_offset(partition, &error.to_string()))?;
         let element = list.find_partition(&self.topic, partition);
         Ok(element.map_or(Offset::Invalid, |element| element.offset()))
@@ -312,6 +333,10 @@ impl Drop for Member {
             let _ = self.consumer.unassign();
         }
     }
+}
+
+fn is_timeout(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::OperationTimedOut)
 }
 
 fn judge_partition(topic: &str, partition: i32, code: Code) -> Result<()> {

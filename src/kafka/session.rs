@@ -14,6 +14,7 @@ use super::writer::Writer;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::port::{Beat, Clock, Log, LogFactory, Polled, RawRecord, Restored, Topic, Written};
+use crate::runtime::Shutdown;
 use crate::telemetry;
 
 /// Opens sessions of one process: all of them share one transactional id, so that a new session
@@ -22,6 +23,7 @@ pub struct KafkaLogFactory {
     settings: Arc<Settings>,
     transactional_id: String,
     clock: Arc<dyn Clock>,
+    stop: Shutdown,
 }
 
 impl KafkaLogFactory {
@@ -32,7 +34,13 @@ impl KafkaLogFactory {
         // Unique per process: two processes with one id would fence each other for ever.
         let process: u64 = rand::random();
         let transactional_id = format!("{}-{process:016x}", settings.kafka.group);
-        Ok(Self { settings, transactional_id, clock })
+        Ok(Self { settings, transactional_id, clock, stop: Shutdown::default() })
+    }
+
+    /// Sessions give up what takes long when `stop` says so: a restore at once, a commit when its
+    /// time for draining is over.
+    pub fn stopping_with(self, stop: Shutdown) -> Self {
+        Self { stop, ..self }
     }
 }
 
@@ -43,7 +51,8 @@ impl LogFactory for KafkaLogFactory {
         let cluster = Cluster::connect(&self.settings)?;
         let counts = check_topics(&cluster, &self.settings)?;
         let clock = Arc::clone(&self.clock);
-        let writer = Writer::open(&self.settings, &self.transactional_id, counts, clock)?;
+        let stop = self.stop.clone();
+        let writer = Writer::open(&self.settings, &self.transactional_id, counts, clock, stop)?;
         Ok(Box::new(KafkaSession {
             member: Some(Member::join(&self.settings)?),
             writer,
@@ -52,6 +61,7 @@ impl LogFactory for KafkaLogFactory {
             counts,
             settings: Arc::clone(&self.settings),
             clock: Arc::clone(&self.clock),
+            stop: self.stop.clone(),
         }))
     }
 }
@@ -66,6 +76,7 @@ struct KafkaSession {
     counts: PartitionCounts,
     settings: Arc<Settings>,
     clock: Arc<dyn Clock>,
+    stop: Shutdown,
 }
 
 impl KafkaSession {
@@ -130,7 +141,9 @@ impl Log for KafkaSession {
         let began_us = self.clock.monotonic_us();
         // As long as a dead predecessor's transaction may stay open, and some.
         let timeout_ms = u64::from(self.settings.kafka.transaction_timeout_ms) + 15_000;
-        let committed = self.member()?.committed(partition, Duration::from_millis(timeout_ms))?;
+        let stop = self.stop.clone();
+        let within = Duration::from_millis(timeout_ms);
+        let committed = self.member()?.committed(partition, within, &stop)?;
         let (log_start, _) =
             self.cluster.watermarks(self.settings.name(Topic::Trades), partition)?;
         let restored = Restored { committed, log_start };
@@ -140,7 +153,7 @@ impl Log for KafkaSession {
             self.changelog = Some(ChangelogReader::new(&self.settings)?);
         }
         let newest = match &mut self.changelog {
-            Some(changelog) => changelog.read(partition, start, end)?,
+            Some(changelog) => changelog.read(partition, start, end, &stop)?,
             None => return Err(Error::Bug("the changelog reader was just made".into())),
         };
         for (key, value) in &newest {

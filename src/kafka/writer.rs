@@ -17,10 +17,11 @@ use crate::config::Guarantee;
 use crate::error::{Error, Result};
 use crate::model::partition_for_key;
 use crate::port::{Clock, OutRecord, Topic};
+use crate::runtime::Shutdown;
 use crate::telemetry;
 
-/// One call into librdkafka waits at most so long before it is repeated.
-const CALL_WITHIN: Duration = Duration::from_secs(5);
+/// One call into librdkafka waits at most so long before it is repeated, if no stop is overdue.
+const CALL_WITHIN: Duration = Duration::from_secs(1);
 /// Pause after a call that may be repeated and came back at once.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// The first transaction of a fresh cluster waits for its internal topic.
@@ -42,6 +43,7 @@ pub(super) struct Writer {
     /// All tries of one step together.
     bound: Duration,
     clock: Arc<dyn Clock>,
+    stop: Shutdown,
 }
 
 impl Writer {
@@ -51,6 +53,7 @@ impl Writer {
         transactional_id: &str,
         counts: PartitionCounts,
         clock: Arc<dyn Clock>,
+        stop: Shutdown,
     ) -> Result<Self> {
         let client = match settings.guarantee {
             Guarantee::ExactlyOnce => settings.transactional_writer(transactional_id),
@@ -66,6 +69,7 @@ impl Writer {
             guarantee: settings.guarantee,
             bound: Duration::from_millis(u64::from(settings.kafka.transaction_timeout_ms)),
             clock,
+            stop,
         };
         if settings.guarantee == Guarantee::ExactlyOnce {
             writer.init(&settings.kafka.bootstrap)?;
@@ -147,7 +151,7 @@ impl Writer {
                 if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
                     return Err(judge(&error));
                 }
-                if self.clock.monotonic_us() > deadline_us {
+                if self.clock.monotonic_us() > deadline_us || self.stop.is_overdue() {
                     return Err(Failure::Abort("the broker takes no records".into()));
                 }
                 out = back;
@@ -177,6 +181,9 @@ impl Writer {
             if self.clock.monotonic_us() > deadline_us {
                 let seconds = bound.as_secs();
                 return Err(Failure::Lost(format!("{error}, and so for {seconds} s")));
+            }
+            if self.stop.is_overdue() {
+                return Err(Failure::Lost(format!("{error}, and the time to stop is over")));
             }
             std::thread::sleep(RETRY_PAUSE);
         }

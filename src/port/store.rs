@@ -1,6 +1,8 @@
 //! The tables: written by the pipeline, read by commands and pages. Writes are idempotent by key
 //! and ordered by write timestamp, so writing again is harmless and an old writer can never win.
 
+use std::time::Duration;
+
 use crate::error::Result;
 use crate::model::{Bar, BarRevision, Effects, FeedGap, Interval, Judged, StoredEvent};
 
@@ -9,14 +11,31 @@ pub trait Store: Send {
     /// Starts the writes; blocks while too many are in flight.
     ///
     /// # Errors
-    /// `Unavailable`: not written, call `write` again with the same rows (idempotent). `Config`: a
-    /// table is missing or refuses the row for good.
+    /// `Unavailable`: not written, call `write` again with the same rows (idempotent); a table that
+    /// was dropped under the writer counts as away. `Config`: it refuses the row for good.
     fn write(&mut self, rows: &Effects) -> Result<()>;
+
+    /// Waits until `write` would not block, at most `within`; false: not yet. For a caller that has
+    /// something else to see to.
+    ///
+    /// # Errors
+    /// As of `write`.
+    fn await_room(&mut self, _within: Duration) -> Result<bool> {
+        Ok(true)
+    }
 
     /// Returns when everything started is acknowledged. After `Unavailable`, everything since the
     /// last successful flush must be written again; the store keeps it and does so itself on the
     /// next call of `flush`.
     fn flush(&mut self) -> Result<()>;
+
+    /// `flush` that gives up after `within`; false: not everything is acknowledged yet.
+    ///
+    /// # Errors
+    /// As of `flush`.
+    fn flush_within(&mut self, _within: Duration) -> Result<bool> {
+        self.flush().map(|()| true)
+    }
 
     /// Starts the removal of bars for which a rebuild found no trade. Like a bar of revision 0 of
     /// the named generation: whatever has that generation, or a later one, stays.

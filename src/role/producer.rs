@@ -61,7 +61,7 @@ impl Args {
 pub fn run(_args: Args, config: Config) -> Result<()> {
     let plan = plan_feed(&config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let shutdown = Shutdown::on_signals()?;
+    let shutdown = Shutdown::on_signals(Duration::from_millis(config.stream.drain_deadline_ms))?;
     let server = Server::bind(&config.http, config.producer.http_port, "producer.http_port")?;
     let readiness = Readiness::not_yet("connecting to the feed");
     let _health = serve(server, readiness.clone(), &shutdown)?;
@@ -69,6 +69,7 @@ pub fn run(_args: Args, config: Config) -> Result<()> {
     let publisher = open_publisher(&config, &clock)?;
     // After the spool: its lock makes sure that no earlier run of this producer is left.
     let mut leases = Leases::join(&config, &plan, &clock)?;
+    shutdown.begun();
     let outcome = run_producer(FeedRun {
         config: &config,
         plan,

@@ -1,6 +1,7 @@
 //! `ticksmith simulate`: serve a synthetic or recorded market with Finnhub's WebSocket protocol.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 
@@ -82,12 +83,12 @@ impl Args {
 
 /// Runs the command to its end.
 pub fn run(args: Args, config: Config) -> Result<()> {
+    let shutdown = Shutdown::on_signals(Duration::from_millis(config.stream.drain_deadline_ms))?;
     let source = source(&args, &config)?;
     let keys = keys(&config);
     let fault = args.fault.map(Fault::from);
     let options =
         SimulatorOptions { fault, ..SimulatorOptions::new(source, keys, config.simulator.seed) };
-    let shutdown = Shutdown::on_signals()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -95,6 +96,7 @@ pub fn run(args: Args, config: Config) -> Result<()> {
         .map_err(|error| Error::Unavailable(format!("no thread for the simulator: {error}")))?;
     runtime.block_on(async {
         let listener = listen(&config.http.bind, config.simulator.port).await?;
+        shutdown.begun();
         announce(&listener, &options);
         serve(listener, options, shutdown).await
     })

@@ -1,6 +1,7 @@
 //! `ticksmith stream`: the stream processor on Kafka and Cassandra.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -45,7 +46,7 @@ impl Args {
 /// table is missing, or the state belongs to something else.
 pub fn run(args: Args, config: Config) -> Result<()> {
     let rules = wiring::rules(&config)?;
-    let shutdown = Shutdown::on_signals()?;
+    let shutdown = Shutdown::on_signals(Duration::from_millis(config.stream.drain_deadline_ms))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let server = Server::bind(&config.http, config.stream.http_port, "stream.http_port")?;
     let board = StreamBoard::default();
@@ -53,7 +54,9 @@ pub fn run(args: Args, config: Config) -> Result<()> {
     let avro = registry::open_avro(&config.schema_registry, &config.topics, Arc::clone(&clock))?;
     let parts = Parts {
         store: open_store(&config, &clock)?,
-        log_factory: Box::new(KafkaLogFactory::new(&config, Arc::clone(&clock))?),
+        log_factory: Box::new(
+            KafkaLogFactory::new(&config, Arc::clone(&clock))?.stopping_with(shutdown.clone()),
+        ),
         live: Arc::new(board),
         avro: Arc::new(avro),
         rules,

@@ -33,7 +33,9 @@ use crate::port::{BeatReport, Clock, Topic};
 use crate::runtime::{Shutdown, SystemClock};
 use crate::websocket::simulator::Speed;
 
-/// Of the five seconds that a clean stop may take: for the feed to say goodbye, for the stream to
+/// A clean stop may take so long.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+/// Of that: for the feed to say goodbye, for the stream to
 /// take in what the log still holds, for its last beat, and for open requests.
 const FEED_WITHIN: Duration = Duration::from_millis(1_500);
 const CATCH_UP_WITHIN: Duration = Duration::from_millis(1_500);
@@ -106,10 +108,12 @@ impl Args {
 /// `Config`: the port is taken, the data directory cannot be written or is in use, the feed refuses
 /// the key. Whatever stops the pipeline.
 pub fn run(args: Args, mut config: Config) -> Result<()> {
+    let stop = Shutdown::on_signals(STOP_WITHIN)?;
     let server = Server::bind(&config.http, config.http.port, "--port")?;
     let feed = Feed::choose(&args, &mut config)?;
+    // What follows is taken apart again in order, a throw-away directory above all.
+    stop.begun();
     let data = DataDirectory::open(&config.embedded.data)?;
-    let stop = Shutdown::on_signals()?;
     let progress = Progress::new(server.url(), feed.describe(&config), data.describe());
     let shared = Shared::open(&config, &data, stop.clone())?;
     let running = Running::start(&config, server, feed, shared)?;

@@ -11,4 +11,4 @@ pub use backoff::{Backoff, BackoffBounds, Pace};
 pub use clock::SystemClock;
 pub use core_dump::forbid_core_dumps;
 pub use panic::install_panic_hook;
-pub use shutdown::Shutdown;
+pub use shutdown::{Shutdown, hold_signals, release_signals};

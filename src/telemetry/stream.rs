@@ -253,6 +253,11 @@ pub fn store_stalled(call: &str, problem: &str) {
     tracing::warn!(call, problem, "the store does not take it; trying again");
 }
 
+/// The store took it after all.
+pub fn store_resumed(call: &str, stalled_ms: u64) {
+    tracing::info!(call, stalled_ms, "the store is back; the beat goes on");
+}
+
 /// A beat is given up and begun anew.
 pub fn recovering(error: &Error) {
     let consequence = match error {

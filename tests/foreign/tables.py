@@ -4,6 +4,7 @@ import time
 from collections import defaultdict
 from decimal import Decimal
 
+from cassandra import ConsistencyLevel
 from cassandra.cluster import Cluster, ExecutionProfile, EXEC_PROFILE_DEFAULT
 from cassandra.query import dict_factory
 
@@ -45,9 +46,13 @@ KEYS = {
 
 
 def connect():
-    host, port = setting("cassandra", "contact_points").rsplit(":", 1)
-    profile = ExecutionProfile(row_factory=dict_factory, request_timeout=60)
-    cluster = Cluster([host], port=int(port), execution_profiles={EXEC_PROFILE_DEFAULT: profile})
+    points = [point.rsplit(":", 1) for point in setting("cassandra", "contact_points").split(",")]
+    hosts, port = [host for host, _ in points], int(points[0][1])
+    # What was acknowledged by a quorum is there for a quorum, whichever node is away or has just come back.
+    profile = ExecutionProfile(
+        row_factory=dict_factory, request_timeout=60, consistency_level=ConsistencyLevel.QUORUM
+    )
+    cluster = Cluster(hosts, port=port, execution_profiles={EXEC_PROFILE_DEFAULT: profile})
     return cluster, cluster.connect(setting("cassandra", "keyspace"))
 
 

@@ -17,4 +17,6 @@ mod refusals;
 mod reset;
 mod restart;
 mod spool;
+mod stop;
+mod store_away;
 mod tape;

@@ -1,9 +1,6 @@
 //! A server dies and comes back while everything runs.
 
-use std::path::Path;
-use std::process::Command;
-
-use crate::harness::{World, with_servers_to_break};
+use crate::harness::{World, infra, with_servers_to_break};
 
 const BASE_MS: i64 = 1_710_184_800_000;
 
@@ -38,12 +35,4 @@ fn survives(service: &str) {
     world.succeed(&["stream", "--until-end", "--drain"]);
     let last_minutes = (BASE_MS + 100 * 60_000).to_string();
     world.check(&["--drained", "--watermark-past", &last_minutes, "--expect", "merged,bar closed"]);
-}
-
-/// Directory and ports of the servers are in the environment already.
-fn infra(arguments: &[&str]) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/infra.sh");
-    let output = Command::new(script).args(arguments).output().expect("scripts/infra.sh runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "infra.sh {arguments:?}: {}\n{said}", output.status);
 }

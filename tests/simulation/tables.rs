@@ -3,6 +3,7 @@
 //! their process is dead.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use rand::RngExt;
 use rand::seq::SliceRandom;
@@ -193,6 +194,16 @@ impl Store for SimulatedStore {
         self.unflushed.clear();
         self.seat.hazard("after a flush");
         Ok(())
+    }
+
+    /// A slow one, now and then: the caller has to see to the group and to a stop meanwhile.
+    fn flush_within(&mut self, within: Duration) -> Result<bool> {
+        if self.seat.with(|state| state.chance(0.2)) {
+            self.seat.hazard("while it waits for a flush");
+            self.seat.pass(within.as_micros() as i64);
+            return Ok(false);
+        }
+        self.flush().map(|()| true)
     }
 
     fn remove(&mut self, _: &[BarRemoval]) -> Result<()> {

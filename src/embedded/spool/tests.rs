@@ -102,6 +102,16 @@ fn segments_are_deleted_as_they_are_acknowledged_and_room_comes_back_late() {
 }
 
 #[test]
+fn a_segment_that_was_never_finished_being_made_is_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let unfinished = directory.path().join("00000000000000000001.batches");
+    std::fs::write(&unfinished, "").expect("written");
+    let spool = Spool::open(options(directory.path())).expect("opens");
+    assert!(spool.append(&[record(1, 20)]).expect("written"));
+    assert_eq!(read_all(&spool).1, [record(1, 20)]);
+}
+
+#[test]
 fn a_second_producer_on_one_spool_is_refused() {
     let directory = tempfile::tempdir().expect("a directory");
     let spool = Spool::open(options(directory.path())).expect("opens");

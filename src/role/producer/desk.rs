@@ -22,6 +22,8 @@ use crate::websocket::{Happening, Signal};
 /// Signals that are published together; more would only add delay.
 const BATCH_SIGNALS: usize = 256;
 
+/// Of the time that a stop may take: what is left is for the sockets before, and for leaving after.
+const FLUSH_SHARE: f64 = 0.7;
 /// Records of feed events held while there is no room: hours of a connection that comes and goes.
 const HELD_RECORDS: usize = 65_536;
 
@@ -70,7 +72,8 @@ impl Desk {
             clock: run.clock,
             drop_repeats: run.config.producer.repeated_frames == RepeatedFrames::Drop,
             future_bound_ms: run.config.stream.future_bound_ms,
-            flush_within: Duration::from_millis(run.config.stream.drain_deadline_ms),
+            flush_within: Duration::from_millis(run.config.stream.drain_deadline_ms)
+                .mul_f64(FLUSH_SHARE),
             output: IntakeOutput::default(),
             held: Vec::new(),
             overflowing: false,

@@ -10,6 +10,8 @@ pub mod proxy;
 pub mod steady;
 pub mod world;
 
+use std::path::Path;
+use std::process::Command;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -39,6 +41,14 @@ pub fn server(variable: &str) -> String {
              `make test-integration` or `scripts/with-services.sh cargo test --test 'services_*'`"
         )
     })
+}
+
+/// `scripts/infra.sh`; directory and ports of the servers are in the environment already.
+pub fn infra(arguments: &[&str]) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/infra.sh");
+    let output = Command::new(script).args(arguments).output().expect("scripts/infra.sh runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "infra.sh {arguments:?}: {}\n{said}", output.status);
 }
 
 /// Exactly one line of error, that holds every one of `words`, and the exit code.

@@ -164,6 +164,40 @@ impl World {
         })
     }
 
+    /// Why the stream is not ready; `None`: it is. The outer one: it does not answer.
+    pub fn readiness(&self) -> Result<Option<String>, String> {
+        let text = self.page("readyz")?;
+        Ok((text.trim() != "ready").then(|| text.trim().to_owned()))
+    }
+
+    /// A number without labels among the stream's metrics.
+    pub fn metric(&self, name: &str) -> u64 {
+        let page = self.page("metrics").expect("the stream answers");
+        let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no metric {name}")).parse().expect("a whole number")
+    }
+
+    fn page(&self, path: &str) -> Result<String, String> {
+        let url = format!("http://127.0.0.1:{}/{path}", self.setting("STREAM__HTTP_PORT"));
+        let request = ureq::get(url).config().http_status_as_error(false).build();
+        let mut answer = request.call().map_err(|error| error.to_string())?;
+        answer.body_mut().read_to_string().map_err(|error| error.to_string())
+    }
+
+    /// Waits until the stream is ready.
+    pub fn wait_until_ready(&self) {
+        eventually("the stream is ready", || self.readiness()?.map_or(Ok(()), Err));
+    }
+
+    /// Waits until the stream is not ready, with all of `words` in the reason.
+    pub fn wait_until_stalled(&self, words: &[&str]) {
+        eventually(&format!("the stream names {words:?} as what keeps it"), || {
+            let reason = self.readiness()?.ok_or("it is ready")?;
+            let is_named = words.iter().all(|word| reason.contains(word));
+            if is_named { Ok(()) } else { Err(reason) }
+        });
+    }
+
     /// The only column of a statement's rows, texts, in order.
     pub fn cql_column(&self, statement: &str) -> Vec<String> {
         let text = statement.replace("{}", self.setting("CASSANDRA__KEYSPACE"));
