@@ -5,9 +5,11 @@
 //! the store has acknowledged all of the beat, one transaction takes its records, its state and its
 //! offsets. Until then nothing is open, so a store that is away fences nobody.
 
+mod agreement;
 mod outbox;
 mod pace;
 mod partitions;
+mod restoring;
 mod stall;
 
 use std::collections::BTreeMap;
@@ -113,6 +115,7 @@ pub fn run(mut parts: Parts, shutdown: Shutdown) -> Result<BeatReport> {
         Arc::clone(&parts.rules),
         log.partition_count(),
         parts.schedule.exactly_once,
+        parts.trades_topic.clone(),
     );
     let outbox = Outbox::new(Arc::clone(&parts.avro), parts.trades_topic.clone(), &parts.schedule);
     let mut pipeline = Pipeline {
@@ -246,9 +249,9 @@ impl Pipeline {
     /// from the changelog, and read on from where that stands.
     fn assume(&mut self, assignment: &[i32]) -> Result<()> {
         events::assigned(assignment);
-        self.parts.live.ready(false, "restoring state from the changelog");
         self.discard();
-        self.partitions.rebuild(assignment, self.log.as_mut(), self.parts.clock.as_ref())?;
+        let Parts { live, clock, .. } = &self.parts;
+        self.partitions.rebuild(assignment, self.log.as_mut(), live.as_ref(), clock.as_ref())?;
         if self.parts.schedule.until_end && self.ends.is_none() && !assignment.is_empty() {
             let ends = assignment.iter().map(|one| Ok((*one, self.log.end_offset(*one)?)));
             self.ends = Some(ends.collect::<Result<_>>()?);

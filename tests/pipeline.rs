@@ -17,6 +17,7 @@ use ticksmith::model::{
     partition_for_key,
 };
 use ticksmith::pipeline::{self, Parts, Schedule};
+use ticksmith::port::log::{OnProgress, OnState};
 use ticksmith::port::{
     BarRemoval, Beat, BeatReport, Clock, Live, Log, LogFactory, OutRecord, Polled, Publisher,
     RawRecord, Restored, Store, Topic, Written,
@@ -156,9 +157,10 @@ impl Log for FaultyLog {
     fn restore(
         &mut self,
         partition: i32,
-        on_state: &mut ticksmith::port::log::OnState<'_>,
+        on_state: &mut OnState<'_>,
+        on_progress: &mut OnProgress<'_>,
     ) -> Result<Restored> {
-        self.inner.restore(partition, on_state)
+        self.inner.restore(partition, on_state, on_progress)
     }
     fn seek(&mut self, partition: i32, offset: i64) -> Result<()> {
         self.inner.seek(partition, offset)

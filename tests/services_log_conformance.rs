@@ -6,6 +6,7 @@ mod conformance;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use conformance::log::{self as suite, CHILD, Follower, PARTITIONS, Seen, World};
@@ -22,7 +23,8 @@ use ticksmith::config::{Config, DEFAULTS, Guarantee};
 use ticksmith::error::Error;
 use ticksmith::kafka::topics::{TopicState, ensure};
 use ticksmith::kafka::{KafkaLogFactory, KafkaPublisher};
-use ticksmith::port::{LogFactory, Publisher, Topic};
+use ticksmith::model::partition_for_key;
+use ticksmith::port::{Clock, LogFactory, Publisher, Topic};
 use ticksmith::runtime::SystemClock;
 
 const WITHIN: Duration = Duration::from_secs(30);
@@ -353,29 +355,82 @@ fn a_compacted_trades_topic_is_refused() {
     assert!(text.contains("cleanup.policy=compact"), "{text}");
 }
 
-#[test]
-fn a_committed_offset_before_the_start_of_the_log_is_told() {
-    let mut world = Kafka::new("truncated");
-    suite::publish(&mut world, 0..90);
-    let mut follower = Follower::joined(&mut *world.factory());
-    let all = follower.poll_records(90);
-    let some: Vec<_> = all.into_iter().filter(|got| got.offset < 5).collect();
-    follower.next.values_mut().for_each(|next| *next = 5);
-    let beat = follower.beat(&some);
-    follower.log.commit(&beat).expect("committed");
-    follower.log.close();
-    drop(follower);
-    let mut gone = TopicPartitionList::new();
-    for partition in 0..PARTITIONS as i32 {
-        let name = world.topic(Topic::Trades);
-        gone.add_partition_offset(name, partition, Offset::Offset(7)).expect("an offset");
-    }
-    block_on(admin().delete_records(&gone, &AdminOptions::new())).expect("deleted");
+/// Restores what is assigned and reads on at `offset` of one partition.
+fn read_on_at(world: &Kafka, partition: i32, offset: i64) -> Result<(), Error> {
     let mut log = world.open().expect("a session");
-    let mut assigned = log.poll(1, Duration::from_secs(60), &mut |_| Ok(())).expect("polled");
-    assert!(assigned.assignment.take().is_some());
-    let restored = log.restore(0, &mut |_, _| Ok(())).expect("what is left is told");
-    assert_eq!((restored.committed, restored.log_start), (Some(5), 7));
+    for _ in 0..600 {
+        let polled = log.poll(10, Duration::from_millis(100), &mut |_| Ok(()))?;
+        for owned in polled.assignment.unwrap_or_default() {
+            let restored = log.restore(owned, &mut |_, _| Ok(()), &mut |_| {})?;
+            let is_meant = owned == partition;
+            if is_meant {
+                assert_eq!((restored.log_start, restored.log_end), (7, 30), "as Kafka has it");
+            }
+            log.seek(owned, if is_meant { offset } else { restored.log_start })?;
+        }
+    }
+    panic!("nothing was said of offset {offset}");
+}
+
+/// librdkafka would read on elsewhere if it was let.
+#[test]
+fn a_position_that_the_log_does_not_have_is_told() {
+    let mut world = Kafka::new("truncated");
+    let partition = partition_for_key(b"S1", PARTITIONS);
+    let mut publisher = world.publisher();
+    let trades = (0..30).map(|n| suite::trade("S1", &n.to_string())).collect();
+    publisher.publish(trades).expect("published");
+    publisher.flush(WITHIN).expect("flushed");
+    let mut gone = TopicPartitionList::new();
+    let name = world.topic(Topic::Trades);
+    gone.add_partition_offset(name, partition, Offset::Offset(7)).expect("an offset");
+    block_on(admin().delete_records(&gone, &AdminOptions::new())).expect("deleted");
+    for offset in [5, 31] {
+        let error = read_on_at(&world, partition, offset).expect_err("that record is not there");
+        let text = error.to_string();
+        assert!(matches!(error, Error::Restore(_)), "{error:?}");
+        assert!(text.contains(world.topic(Topic::Trades)), "{text}");
+    }
+}
+
+/// A clock that a test moves.
+struct HandClock(AtomicI64);
+
+impl Clock for HandClock {
+    fn now_us(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
+    }
+    fn monotonic_us(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[test]
+fn partitions_added_while_running_stop_publisher_and_session() {
+    let mut world = Kafka::new("added");
+    // The member looks for new partitions this often.
+    world.config.kafka.properties = vec!["topic.metadata.refresh.interval.ms=500".into()];
+    let clock = Arc::new(HandClock(AtomicI64::new(0)));
+    let mut publisher = KafkaPublisher::connect(&world.config, clock.clone()).expect("connected");
+    let mut follower = Follower::joined(&mut *world.factory());
+    let more = NewPartitions::new(world.topic(Topic::Trades), 5);
+    block_on(admin().create_partitions([&more], &AdminOptions::new())).expect("more partitions");
+    let told = |error: Error| {
+        let text = error.to_string();
+        assert!(matches!(error, Error::Config(_)), "{error:?}");
+        for words in [world.topic(Topic::Trades), "3 partitions", "has 5 now", "new topics"] {
+            assert!(text.contains(words), "'{words}' is not in: {text}");
+        }
+    };
+    let refusal = |mut call: Box<dyn FnMut() -> Result<(), Error> + '_>| {
+        (0..600).find_map(|_| call().err()).expect("refused within a minute")
+    };
+    told(refusal(Box::new(|| follower.poll(10).map(drop))));
+    told(refusal(Box::new(|| {
+        clock.0.fetch_add(60_000_000, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(100));
+        publisher.publish(Vec::new()).map(drop)
+    })));
 }
 
 #[test]

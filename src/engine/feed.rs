@@ -315,7 +315,9 @@ impl Engine {
     }
 
     fn save_feed_later(&mut self, index: SymbolIndex) {
-        if !std::mem::replace(&mut self.symbols.get_mut(index).feed_unsaved, true) {
+        let symbol = self.symbols.get_mut(index);
+        symbol.has_feed = true;
+        if !std::mem::replace(&mut symbol.feed_unsaved, true) {
             self.feeds_to_save.push(index);
         }
     }

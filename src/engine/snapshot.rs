@@ -57,6 +57,8 @@ impl Engine {
             consumed: self.consumed,
             generation: self.generation,
             partition_count: self.partition_count,
+            windows: i64::try_from(self.open_windows()).ok(),
+            feeds: i64::try_from(self.symbols.with_feed()).ok(),
             ..PartitionMeta::default()
         };
         self.connections.save(&mut meta);
@@ -113,6 +115,7 @@ impl Engine {
                 let index = self.symbols.intern(&feed.symbol, &self.rules);
                 let symbol = self.symbols.get_mut(index);
                 (symbol.spans, symbol.losses) = (feed.spans, feed.losses);
+                symbol.has_feed = true;
             }
             StateRecord::Window(window) => match self.tier_of(window.interval) {
                 Some(tier) => self.restore_window(tier, window),
@@ -132,8 +135,9 @@ impl Engine {
     fn restore_meta(&mut self, meta: &PartitionMeta) -> Result<()> {
         if meta.partition_count != self.partition_count {
             return Err(Error::Config(format!(
-                "the state of partition {} was made with {} partitions, the trades topic now has \
-                 {}; symbols would move: go back to the old count, or start a new group and topics",
+                "the state of partition {} was made with {} partitions, and the trades topic now \
+                 has {}; symbols would move away from their state: go back to the old count, or \
+                 make new topics with the new one and a new kafka.group",
                 self.partition, meta.partition_count, self.partition_count
             )));
         }

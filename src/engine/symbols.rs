@@ -25,6 +25,8 @@ pub struct Symbol {
     pub losses: Vec<Loss>,
     /// Spans or losses changed since the state was last collected.
     pub feed_unsaved: bool,
+    /// Spans or losses changed once: the changelog has, or will have, a record of them.
+    pub has_feed: bool,
     /// A believable trade of it was seen, and `Effects::symbols` said so: a subscription alone does
     /// not list it.
     pub is_listed: bool,
@@ -68,6 +70,7 @@ impl Symbols {
             spans: Vec::new(),
             losses: Vec::new(),
             feed_unsaved: false,
+            has_feed: false,
             is_listed: false,
             windows: Windows::new(rules.intervals.len()),
             name: Arc::clone(&name),
@@ -90,6 +93,11 @@ impl Symbols {
 
     pub fn len(&self) -> usize {
         self.table.len()
+    }
+
+    /// Symbols whose feed the changelog has a record of.
+    pub fn with_feed(&self) -> usize {
+        self.table.iter().filter(|symbol| symbol.has_feed).count()
     }
 
     fn is_home(&self, name: &str) -> bool {

@@ -15,6 +15,7 @@ use super::fetch::{FetchQueue, Fetched};
 use super::settings::{Settings, refuse_client};
 use crate::error::{Error, Result};
 use crate::port::Topic;
+use crate::port::log::{OnProgress, RestoreProgress};
 use crate::runtime::Shutdown;
 
 /// Records taken at once.
@@ -63,40 +64,40 @@ impl ChangelogReader {
     pub fn read(
         &mut self,
         partition: i32,
-        start: i64,
-        end: i64,
+        (start, end): (i64, i64),
+        on_progress: &mut OnProgress<'_>,
         stop: &Shutdown,
     ) -> Result<Newest> {
-        let mut newest = Newest::default();
-        let mut position = start;
-        if position >= end {
-            return Ok(newest);
+        let mut reading = Reading { end, position: start, ..Reading::default() };
+        if start >= end {
+            return Ok(reading.newest);
         }
         self.assign(partition, start)?;
         let mut waited = Duration::ZERO;
-        while position < end {
+        while reading.position < end {
             stop.check()?;
-            let before = position;
-            let received = self.queue.receive(BATCH_RECORDS, WAIT, &mut |fetched| {
-                advance(fetched, end, &mut position, &mut newest)
-            })?;
+            let before = reading.position;
+            let received =
+                self.queue.receive(BATCH_RECORDS, WAIT, &mut |fetched| reading.advance(fetched))?;
+            on_progress(reading.progress());
             // Serves log lines and errors of this client.
             let _event = self.consumer.poll(Duration::ZERO);
-            waited = match position == before {
+            waited = match reading.position == before {
                 true if received == 0 => waited + WAIT,
                 true => waited,
                 false => Duration::ZERO,
             };
             if waited > self.patience {
                 return Err(Error::Unavailable(format!(
-                    "topic '{}' partition {partition}: offset {position} of {end} is not readable \
-                     after {} s; an open transaction or a missing broker holds it back",
+                    "topic '{}' partition {partition}: offset {} of {end} is not readable after \
+                     {} s; an open transaction or a missing broker holds it back",
                     self.topic,
+                    reading.position,
                     self.patience.as_secs()
                 )));
             }
         }
-        Ok(newest)
+        Ok(reading.newest)
     }
 
     fn assign(&self, partition: i32, start: i64) -> Result<()> {
@@ -110,23 +111,44 @@ impl ChangelogReader {
     }
 }
 
-fn advance(fetched: Fetched<'_>, end: i64, position: &mut i64, newest: &mut Newest) -> Result<()> {
-    match fetched {
-        Fetched::Record(record) => {
-            if let Some(key) = record.key.filter(|_| record.offset < end) {
-                match record.value {
-                    Some(value) => newest.insert(key.to_vec(), value.to_vec()),
-                    None => newest.remove(key),
-                };
+/// What was read of one partition.
+#[derive(Default)]
+struct Reading {
+    newest: Newest,
+    position: i64,
+    end: i64,
+    records: u64,
+    bytes: u64,
+}
+
+impl Reading {
+    fn advance(&mut self, fetched: Fetched<'_>) -> Result<()> {
+        match fetched {
+            Fetched::Record(record) => {
+                if let Some(key) = record.key.filter(|_| record.offset < self.end) {
+                    self.records += 1;
+                    self.bytes += (key.len() + record.value.map_or(0, <[u8]>::len)) as u64;
+                    match record.value {
+                        Some(value) => self.newest.insert(key.to_vec(), value.to_vec()),
+                        None => self.newest.remove(key),
+                    };
+                }
+                self.position = record.offset + 1;
+                Ok(())
             }
-            *position = record.offset + 1;
-            Ok(())
+            Fetched::End { offset, .. } => {
+                self.position = offset.max(self.position);
+                Ok(())
+            }
+            Fetched::Failed { partition, code } => judge(partition, code),
         }
-        Fetched::End { offset, .. } => {
-            *position = offset.max(*position);
-            Ok(())
-        }
-        Fetched::Failed { partition, code } => judge(partition, code),
+    }
+
+    /// Every offset left may be a record; where compaction was at work, few of them are.
+    fn progress(&self) -> RestoreProgress {
+        let left = u64::try_from(self.end - self.position).unwrap_or(0);
+        let (records, bytes) = (self.records, self.bytes);
+        RestoreProgress { records, records_max: records + left, bytes }
     }
 }
 

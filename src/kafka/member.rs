@@ -342,10 +342,9 @@ fn is_timeout(error: &KafkaError) -> bool {
 fn judge_partition(topic: &str, partition: i32, code: Code) -> Result<()> {
     match code {
         Code::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET
-        | Code::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE => Err(Error::Config(format!(
-            "topic '{topic}' partition {partition}: the log no longer has the offset that comes \
-             next; either the topic was made anew or its retention has passed: restore the topic, \
-             or start afresh with a new kafka.group and a new changelog topic"
+        | Code::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE => Err(Error::Restore(format!(
+            "topic '{topic}' partition {partition} no longer has the record that comes next; \
+             looking at where it begins and ends"
         ))),
         Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
         | Code::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC

@@ -67,7 +67,8 @@ impl KafkaPublisher {
         match self.cluster.partition_count(name) {
             Ok(found) if found != 0 && found != pinned => Err(Error::Config(format!(
                 "topic '{name}' had {pinned} partitions when this process started and has {found} \
-                 now; symbols would change their partition: make new topics with the new count"
+                 now; symbols would change their partition: make new topics (topics.*) with the \
+                 new count and a new kafka.group"
             ))),
             _ => Ok(()),
         }

@@ -13,6 +13,7 @@ use super::settings::Settings;
 use super::writer::Writer;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::port::log::{OnProgress, OnState};
 use crate::port::{Beat, Clock, Log, LogFactory, Polled, RawRecord, Restored, Topic, Written};
 use crate::runtime::Shutdown;
 use crate::telemetry;
@@ -93,8 +94,8 @@ impl KafkaSession {
         }
         Err(Error::Config(format!(
             "topic '{name}' had {pinned} partitions when this process started and has {found} \
-             now; symbols would move away from their state: make new topics with the new count, a \
-             new changelog and a new kafka.group"
+             now; symbols would move away from their state: make new topics (topics.*) with the \
+             new count and a new kafka.group"
         )))
     }
 
@@ -136,32 +137,28 @@ impl Log for KafkaSession {
     fn restore(
         &mut self,
         partition: i32,
-        on_state: &mut crate::port::log::OnState<'_>,
+        on_state: &mut OnState<'_>,
+        on_progress: &mut OnProgress<'_>,
     ) -> Result<Restored> {
-        let began_us = self.clock.monotonic_us();
         // As long as a dead predecessor's transaction may stay open, and some.
         let timeout_ms = u64::from(self.settings.kafka.transaction_timeout_ms) + 15_000;
         let stop = self.stop.clone();
         let within = Duration::from_millis(timeout_ms);
         let committed = self.member()?.committed(partition, within, &stop)?;
-        let (log_start, _) =
+        let (log_start, log_end) =
             self.cluster.watermarks(self.settings.name(Topic::Trades), partition)?;
-        let restored = Restored { committed, log_start };
-        let (start, end) =
-            self.cluster.watermarks(self.settings.name(Topic::Changelog), partition)?;
+        let range = self.cluster.watermarks(self.settings.name(Topic::Changelog), partition)?;
         if self.changelog.is_none() {
             self.changelog = Some(ChangelogReader::new(&self.settings)?);
         }
         let newest = match &mut self.changelog {
-            Some(changelog) => changelog.read(partition, start, end, &stop)?,
+            Some(changelog) => changelog.read(partition, range, on_progress, &stop)?,
             None => return Err(Error::Bug("the changelog reader was just made".into())),
         };
         for (key, value) in &newest {
             on_state(key, value)?;
         }
-        let restore_us = self.clock.monotonic_us() - began_us;
-        telemetry::log::restored(partition, newest.len(), restore_us);
-        Ok(restored)
+        Ok(Restored { committed, log_start, log_end })
     }
 
     fn seek(&mut self, partition: i32, offset: i64) -> Result<()> {

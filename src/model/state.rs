@@ -136,6 +136,10 @@ pub struct PartitionMeta {
     pub generation: i64,
     /// The partition count this state was made under.
     pub partition_count: u32,
+    /// Records of windows and of feeds in this state, so that a changelog that has lost some of
+    /// them is noticed; `None` when the writer did not count (version 1).
+    pub windows: Option<i64>,
+    pub feeds: Option<i64>,
 }
 
 /// From when on a partition makes the bars of an interval.

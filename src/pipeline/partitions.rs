@@ -9,10 +9,12 @@ use crate::codec::avro::{Avro, Undecodable};
 use crate::engine::{Engine, Input, Rules};
 use crate::error::{Error, Result};
 use crate::model::{Disposition, Effects, Origin, RejectReason, StateRecord};
-use crate::port::{Clock, Log, RawRecord, Restored};
+use crate::port::{Clock, Live, Log, RawRecord, Restored};
 use crate::telemetry::stream as events;
 
+use super::agreement::Standing;
 use super::outbox::Outbox;
+use super::restoring::Restoring;
 
 /// Commit markers reach the offsets and the changelog independently: look again so many times.
 const AGREEMENT_ATTEMPTS: u32 = 50;
@@ -24,6 +26,8 @@ pub struct Partitions {
     rules: Arc<Rules>,
     partition_count: u32,
     exactly_once: bool,
+    /// Its name, for what has to be said of it.
+    trades_topic: String,
     engines: BTreeMap<i32, Engine>,
     /// Owned, but not restored yet.
     owed: Vec<i32>,
@@ -35,12 +39,14 @@ impl Partitions {
         rules: Arc<Rules>,
         partition_count: u32,
         exactly_once: bool,
+        trades_topic: String,
     ) -> Self {
         Self {
             avro,
             rules,
             partition_count,
             exactly_once,
+            trades_topic,
             engines: BTreeMap::new(),
             owed: Vec::new(),
         }
@@ -74,13 +80,15 @@ impl Partitions {
         &mut self,
         assignment: &[i32],
         log: &mut dyn Log,
+        live: &dyn Live,
         clock: &dyn Clock,
     ) -> Result<()> {
         self.owe(assignment);
+        let mut restoring = Restoring::new(assignment.len(), live, clock);
         for partition in assignment {
-            let (engine, offset) = self.restore(*partition, log, clock)?;
-            events::restored(*partition, offset, engine.open_windows());
+            let (engine, offset) = self.restore(*partition, log, &mut restoring, clock)?;
             log.seek(*partition, offset)?;
+            restoring.done(*partition, offset, engine.open_windows());
             self.engines.insert(*partition, engine);
         }
         self.owed.clear();
@@ -91,6 +99,7 @@ impl Partitions {
         &self,
         partition: i32,
         log: &mut dyn Log,
+        restoring: &mut Restoring<'_>,
         clock: &dyn Clock,
     ) -> Result<(Engine, i64)> {
         let mut last_problem = String::new();
@@ -98,13 +107,15 @@ impl Partitions {
             if attempt > 0 {
                 clock.sleep(Duration::from_millis(AGREEMENT_PAUSE_MS));
             }
-            let mut records = Vec::new();
-            let avro = &self.avro;
-            let restored = log.restore(partition, &mut |key, value| {
-                records.push(avro.decode_state(key, value)?);
-                Ok(())
-            })?;
-            match self.start_offset(partition, &records, restored)? {
+            let (records, restored) = self.read_state(partition, log, restoring)?;
+            let standing = Standing {
+                partition,
+                trades_topic: &self.trades_topic,
+                records: &records,
+                restored,
+                exactly_once: self.exactly_once,
+            };
+            match standing.start_offset()? {
                 Ok(offset) => {
                     let rules = Arc::clone(&self.rules);
                     let count = self.partition_count;
@@ -116,42 +127,21 @@ impl Partitions {
         Err(Error::Config(last_problem))
     }
 
-    /// Where to read on; the inner error is a disagreement that may still resolve by itself.
-    fn start_offset(
+    fn read_state(
         &self,
         partition: i32,
-        records: &[StateRecord],
-        restored: Restored,
-    ) -> Result<std::result::Result<i64, String>> {
-        let state_offset = records.iter().find_map(|record| match record {
-            StateRecord::Meta(meta) => Some(meta.next_offset),
-            _ => None,
-        });
-        let offset = match (state_offset, restored.committed) {
-            (None, None) => return Ok(Ok(restored.log_start)),
-            (Some(state), Some(committed)) if state == committed => state,
-            // Records go first and offsets second there, so the state may be ahead, never wrong.
-            (Some(state), _) if !self.exactly_once => state,
-            (state, committed) => {
-                let show = |offset: Option<i64>| offset.map_or("none".into(), |o| o.to_string());
-                return Ok(Err(format!(
-                    "partition {partition}: the changelog stands at offset {} but the group has \
-                     committed {}; one of them was deleted or belongs to another run: start a new \
-                     kafka.group with a new topics.changelog, or restore the missing one",
-                    show(state),
-                    show(committed)
-                )));
-            }
+        log: &mut dyn Log,
+        restoring: &mut Restoring<'_>,
+    ) -> Result<(Vec<StateRecord>, Restored)> {
+        let mut records = Vec::new();
+        let mut on_state = |key: &[u8], value: &[u8]| {
+            records.push(self.avro.decode_state(key, value)?);
+            Ok(())
         };
-        if offset < restored.log_start {
-            return Err(Error::Config(format!(
-                "partition {partition}: the next record to read is {offset}, but the trades topic \
-                 begins at {}; the records between are gone: raise topics.trades_retention_hours, \
-                 and start a new kafka.group with a new topics.changelog to go on without them",
-                restored.log_start
-            )));
-        }
-        Ok(Ok(offset))
+        restoring.read_anew();
+        let mut on_progress = |progress| restoring.progress(partition, progress);
+        let restored = log.restore(partition, &mut on_state, &mut on_progress)?;
+        Ok((records, restored))
     }
 
     /// Gives up every engine; all that is owned waits for a rebuild.

@@ -70,6 +70,19 @@ pub struct Restored {
     pub committed: Option<i64>,
     /// Oldest offset that the trades partition still has.
     pub log_start: i64,
+    /// The offset that its next record will get, open transactions included.
+    pub log_end: i64,
+}
+
+/// How far the reading of one partition's state has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RestoreProgress {
+    /// Records of the changelog read so far.
+    pub records: u64,
+    /// Of at most so many.
+    pub records_max: u64,
+    /// Bytes of keys and values read so far.
+    pub bytes: u64,
 }
 
 /// A record of the trades topic, and when it was written by the log's own time, ms since the epoch.
@@ -82,6 +95,9 @@ pub struct Written {
 /// Takes key and value of one state record.
 pub type OnState<'a> = dyn FnMut(&[u8], &[u8]) -> Result<()> + 'a;
 
+/// Told every few thousand records, and at the end.
+pub type OnProgress<'a> = dyn FnMut(RestoreProgress) + 'a;
+
 /// A session of one consumer group member.
 pub trait Log: Send {
     /// Partitions of the trades topic, pinned at start.
@@ -91,7 +107,8 @@ pub trait Log: Send {
     /// partition. A change of assignment is reported alone, without records.
     ///
     /// # Errors
-    /// `Unavailable` (try again), `Restore`, `Rejoin`, `Config` (a topic is missing).
+    /// `Unavailable` (try again), `Restore` (also when the log no longer has what comes next: what
+    /// to do about that is found out by restoring), `Rejoin`, `Config` (a topic is missing).
     fn poll(
         &mut self,
         limit: usize,
@@ -101,7 +118,12 @@ pub trait Log: Send {
 
     /// Reads the newest committed value per key of the partition's changelog, tombstones left out,
     /// in any order. Not to be handed anything that was aborted.
-    fn restore(&mut self, partition: i32, on_state: &mut OnState<'_>) -> Result<Restored>;
+    fn restore(
+        &mut self,
+        partition: i32,
+        on_state: &mut OnState<'_>,
+        on_progress: &mut OnProgress<'_>,
+    ) -> Result<Restored>;
 
     /// The next record of `partition` handed out is the first at or after `offset`.
     fn seek(&mut self, partition: i32, offset: i64) -> Result<()>;

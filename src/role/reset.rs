@@ -23,6 +23,7 @@ use crate::embedded::log::Broker;
 use crate::error::{Error, Result};
 use crate::kafka::{KafkaLogFactory, active_members};
 use crate::model::{Interval, StateRecord};
+use crate::port::log::RestoreProgress;
 use crate::port::{BarQuery, Clock, Log, LogFactory, StoreReader};
 use crate::runtime::SystemClock;
 
@@ -211,7 +212,7 @@ impl Reset<'_> {
         let mut standings = Vec::new();
         for partition in 0..log.partition_count() as i32 {
             let mut standing = Standing { partition, ..Standing::default() };
-            let restored = log.restore(partition, &mut |key, value| {
+            let mut on_state = |key: &[u8], value: &[u8]| {
                 standing.keys.push(key.to_vec());
                 // What cannot be read is dropped like the rest.
                 match avro.decode_state(key, value) {
@@ -220,7 +221,11 @@ impl Reset<'_> {
                     _ => {}
                 }
                 Ok(())
-            });
+            };
+            let mut on_progress = |read: RestoreProgress| {
+                progress.tell(|| format!("partition {partition}: {} records read", read.records));
+            };
+            let restored = log.restore(partition, &mut on_state, &mut on_progress);
             let restored = restored.map_err(not_done)?;
             (standing.committed, standing.log_start) = (restored.committed, restored.log_start);
             standing.log_end = log.end_offset(partition).map_err(not_done)?;

@@ -1,4 +1,4 @@
-//! What happens between us and the log: commits, aborts, restores, rebalances, failed deliveries.
+//! What happens between us and the log: commits, aborts, rebalances, failed deliveries.
 
 use std::sync::LazyLock;
 
@@ -11,8 +11,6 @@ struct Metrics {
     written_records: IntCounter,
     aborts: IntCounter,
     fences: IntCounter,
-    restores: IntCounter,
-    restored_keys: IntCounter,
     rebalances: IntCounter,
     owned_partitions: IntGauge,
     delivery_errors: IntCounterVec,
@@ -34,14 +32,6 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics {
     fences: super::counter(
         "ticksmith_log_fences_total",
         "Sessions that ended because another one took over, or because of a fatal error",
-    ),
-    restores: super::counter(
-        "ticksmith_log_restores_total",
-        "Partitions rebuilt from the changelog",
-    ),
-    restored_keys: super::counter(
-        "ticksmith_log_restored_keys_total",
-        "Keys handed out while rebuilding partitions",
     ),
     rebalances: super::counter("ticksmith_log_rebalances_total", "Changes of the assignment"),
     owned_partitions: super::gauge(
@@ -82,13 +72,6 @@ pub fn aborted(reason: &str) {
 pub fn fenced(reason: &str) {
     METRICS.fences.inc();
     warn!(reason, "session lost, joining again");
-}
-
-/// A partition was read back from its changelog.
-pub fn restored(partition: i32, keys: usize, restore_us: i64) {
-    METRICS.restores.inc();
-    METRICS.restored_keys.inc_by(keys as u64);
-    info!(partition, keys, restore_us, "partition restored");
 }
 
 /// The assignment is now `partitions`.

@@ -1,10 +1,12 @@
 //! Every metric name once, and one function per thing that happens, which moves the counter and
 //! writes the log line together, so that the two cannot disagree.
 //!
-//! One file per room that reports: `stream`, `feed`, `log`, `store`.
+//! One file per room that reports: `stream`, `feed`, `log`, `store`; `restore` for the
+//! part of the stream that comes before the first record.
 
 pub mod feed;
 pub mod log;
+pub mod restore;
 pub mod store;
 pub mod stream;
 

@@ -39,7 +39,6 @@ struct Metrics {
     watermark_ms: IntGaugeVec,
     open_windows: IntGaugeVec,
     symbols: IntGauge,
-    restores: IntCounter,
     recoveries: IntCounterVec,
     store_stalls: IntCounterVec,
 }
@@ -108,7 +107,6 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics {
         &["partition"],
     ),
     symbols: gauge("ticksmith_stream_symbols", "Symbols known to the owned partitions."),
-    restores: counter("ticksmith_stream_restores_total", "Partitions restored."),
     recoveries: counter_by(
         "ticksmith_stream_recoveries_total",
         "Beats given up and begun anew, by consequence.",
@@ -216,12 +214,6 @@ pub fn rejected(partition: i32, offset: i64, reason: RejectReason) {
 /// The group handed out partitions.
 pub fn assigned(partitions: &[i32]) {
     tracing::info!(?partitions, "assigned");
-}
-
-/// A partition goes on from its changelog.
-pub fn restored(partition: i32, offset: i64, windows: usize) {
-    METRICS.restores.inc();
-    tracing::info!(partition, offset, windows, "restored");
 }
 
 /// A beat was committed.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ticksmith::error::{Error, Result};
 use ticksmith::model::feed_event::FEED_EVENT_HEADER;
 use ticksmith::model::partition_for_key;
+use ticksmith::port::log::RestoreProgress;
 use ticksmith::port::{Beat, Log, LogFactory, OutRecord, Publisher, Topic};
 
 pub const PARTITIONS: u32 = 3;
@@ -73,15 +74,16 @@ impl Follower {
         self.state.clear();
         self.next.clear();
         for partition in partitions {
-            let mut state = BTreeMap::new();
-            let restored = self
-                .log
-                .restore(*partition, &mut |key, value| {
-                    let before = state.insert(key.to_vec(), value.to_vec());
-                    assert_eq!(before, None, "a key is handed out once");
-                    Ok(())
-                })
-                .expect("restored");
+            let (mut state, mut read) = (BTreeMap::new(), 0);
+            let mut on_state = |key: &[u8], value: &[u8]| {
+                let before = state.insert(key.to_vec(), value.to_vec());
+                assert_eq!(before, None, "a key is handed out once");
+                Ok(())
+            };
+            let mut on_progress = |told: RestoreProgress| read = told.records;
+            let restored = self.log.restore(*partition, &mut on_state, &mut on_progress);
+            let restored = restored.expect("restored");
+            assert!(read >= state.len() as u64, "progress is told to the end");
             let next = restored.committed.unwrap_or(restored.log_start);
             self.log.seek(*partition, next).expect("sought");
             self.state.insert(*partition, state);
@@ -167,13 +169,9 @@ pub fn count_in(state: &BTreeMap<Vec<u8>, Vec<u8>>) -> i64 {
 }
 
 pub fn changelog(partition: i32, key: &str, value: Option<&[u8]>) -> OutRecord {
-    OutRecord {
-        topic: Topic::Changelog,
-        partition: Some(partition),
-        key: Some(key.into()),
-        value: value.map(<[u8]>::to_vec),
-        headers: Vec::new(),
-    }
+    let (key, value) = (Some(key.into()), value.map(<[u8]>::to_vec));
+    let (topic, partition) = (Topic::Changelog, Some(partition));
+    OutRecord { topic, partition, key, value, headers: Vec::new() }
 }
 
 pub fn trade(key: &str, value: &str) -> OutRecord {

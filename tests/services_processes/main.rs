@@ -17,6 +17,7 @@ mod refusals;
 mod reset;
 mod restart;
 mod spool;
+mod state;
 mod stop;
 mod store_away;
 mod tape;

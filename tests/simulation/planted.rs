@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand::RngExt;
 use ticksmith::error::{Error, Result};
 use ticksmith::model::{Effects, StateRecord};
-use ticksmith::port::log::OnState;
+use ticksmith::port::log::{OnProgress, OnState};
 use ticksmith::port::{
     BarRemoval, Beat, Log, LogFactory, OutRecord, Polled, RawRecord, Restored, Store, Topic,
     Written,
@@ -197,11 +197,16 @@ impl Log for WrongLog {
         Ok(polled)
     }
 
-    fn restore(&mut self, partition: i32, on_state: &mut OnState<'_>) -> Result<Restored> {
+    fn restore(
+        &mut self,
+        partition: i32,
+        on_state: &mut OnState<'_>,
+        on_progress: &mut OnProgress<'_>,
+    ) -> Result<Restored> {
         let forgets = self.plant == Plant::LostMark;
         let is_stale = self.strikes(Plant::StaleRestore);
         let older = &self.older;
-        self.inner.restore(partition, &mut |key, value| match AVRO.decode_state(key, value)? {
+        let mut spoil = |key: &[u8], value: &[u8]| match AVRO.decode_state(key, value)? {
             StateRecord::Meta(mut meta) if forgets => {
                 meta.connections.iter_mut().take(1).for_each(|one| one.mark = 0);
                 let (key, value) = AVRO.encode_state(&StateRecord::Meta(meta))?;
@@ -212,7 +217,8 @@ impl Log for WrongLog {
                 on_state(key, known.map_or(value, Vec::as_slice))
             }
             _ => on_state(key, value),
-        })
+        };
+        self.inner.restore(partition, &mut spoil, on_progress)
     }
 
     fn seek(&mut self, partition: i32, offset: i64) -> Result<()> {

@@ -9,7 +9,7 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 use ticksmith::error::{Error, Result};
 use ticksmith::model::feed_event::FEED_EVENT_HEADER;
-use ticksmith::port::log::OnState;
+use ticksmith::port::log::{OnProgress, OnState, RestoreProgress};
 use ticksmith::port::{Beat, Log, LogFactory, Polled, RawRecord, Restored, Topic, Written};
 
 use crate::broker::{Fenced, Stored};
@@ -322,7 +322,12 @@ impl Log for SimulatedLog {
         }
     }
 
-    fn restore(&mut self, partition: i32, on_state: &mut OnState<'_>) -> Result<Restored> {
+    fn restore(
+        &mut self,
+        partition: i32,
+        on_state: &mut OnState<'_>,
+        on_progress: &mut OnProgress<'_>,
+    ) -> Result<Restored> {
         self.seat.hazard("before a restore");
         self.take_time(5 * MS);
         let committed =
@@ -343,9 +348,12 @@ impl Log for SimulatedLog {
         for (key, value) in &newest {
             on_state(key, value)?;
         }
+        let records = newest.len() as u64;
+        on_progress(RestoreProgress { records, records_max: records, bytes: 0 });
         self.may_fail("restore")?;
         self.seat.hazard("after a restore");
-        Ok(Restored { committed, log_start: 0 })
+        let log_end = self.seat.with(|state| state.broker.log(Topic::Trades, partition).end());
+        Ok(Restored { committed, log_start: 0, log_end })
     }
 
     fn seek(&mut self, partition: i32, offset: i64) -> Result<()> {

@@ -10,7 +10,9 @@ use apache_avro::schema::Name;
 use apache_avro::{Schema, from_value};
 use serde::de::DeserializeOwned;
 
-use super::schema::{ALLOCATION_BYTES_MAX, OwnSchema, fingerprints_of, one_line, trailing};
+use super::schema::{
+    ALLOCATION_BYTES_MAX, EARLIER, OwnSchema, fingerprints_of, one_line, trailing,
+};
 use super::{SchemaLookup, Undecodable};
 use crate::error::{Error, Result};
 
@@ -33,8 +35,14 @@ pub(super) struct WriterSchemas {
 }
 
 impl WriterSchemas {
+    /// Knows our own earlier schemas.
     pub(super) fn new(lookup: Option<Box<SchemaLookup>>) -> Self {
-        Self { lookup, by_id: RwLock::default(), by_fingerprint: HashMap::new() }
+        let (by_id, by_fingerprint) = (RwLock::default(), HashMap::new());
+        let mut writers = Self { lookup, by_id, by_fingerprint };
+        for text in EARLIER {
+            writers.know(text).expect("an embedded schema is valid Avro");
+        }
+        writers
     }
 
     /// Records under `id` are written with `own`.

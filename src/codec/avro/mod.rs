@@ -24,6 +24,7 @@ use serde::de::DeserializeOwned;
 use self::foreign::WriterSchemas;
 use self::framing::Frame;
 use self::schema::OwnSchema;
+pub use self::state::VERSION as STATE_VERSION;
 use crate::error::{Error, Result};
 use crate::model::{Bar, FeedEvent, Judged, StateRecord, Trade};
 

@@ -1,11 +1,17 @@
 //! The wire form of the changelog: keys `meta`, `scope`, `feed/<symbol>` and
 //! `window/<interval>/<start_ms>/<symbol>`, amounts as exact text, and a version, so that a state
 //! is never taken for what it is not.
+//!
+//! A change of a schema or of a meaning is a new version. Records of earlier ones are read: their
+//! schemas are kept in `schemas/avro/earlier`, and bytes of each in `tests/fixtures/state`. The
+//! version is the first field of every record in every version, so that it is readable without the
+//! schema, too.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::bar::{add_exclusion, amount};
+use super::framing::Frame;
 use super::schema::{self, OwnSchema};
 use super::scope::ScopeRecord;
 use super::{Avro, encode as encode_record};
@@ -20,8 +26,9 @@ const META: &[u8] = b"meta";
 const SCOPE: &[u8] = b"scope";
 const FEED: &[u8] = b"feed/";
 const WINDOW: &[u8] = b"window/";
-/// Raised when a field changes its meaning; a change of layout alone is Avro's business.
-const VERSION: i32 = 1;
+/// What is written. 2: the meta record counts windows and feeds.
+pub const VERSION: i32 = 2;
+const OLDEST: i32 = 1;
 
 pub(super) fn encode(record: &StateRecord) -> Result<(Vec<u8>, Option<Vec<u8>>)> {
     match record {
@@ -66,11 +73,34 @@ pub(super) fn decode(avro: &Avro, key: &[u8], value: &[u8]) -> Result<StateRecor
         Err("the key is none of ours".to_owned())
     };
     record.map_err(|problem| {
+        let problem = match version_of(value) {
+            Some(version) if version > VERSION => format!(
+                "is of state version {version}, and this ticksmith reads versions {OLDEST} to \
+                 {VERSION}: run the newer one that wrote it"
+            ),
+            _ => format!("cannot be read: {problem}; run the ticksmith that wrote it"),
+        };
         Error::Config(format!(
-            "changelog record '{}' cannot be read: {problem}; use the version that wrote it",
+            "changelog record '{}' {problem}, or build the state anew with `ticksmith reset \
+             --to-earliest --apply`",
             String::from_utf8_lossy(key)
         ))
     })
+}
+
+/// The first field of the record, whatever its schema: an Avro int, zigzag and little endian by
+/// seven bits.
+fn version_of(value: &[u8]) -> Option<i32> {
+    let (Frame::Fingerprint(_, datum) | Frame::Id(_, datum)) = Frame::parse(value).ok()?;
+    let mut zigzag = 0_u64;
+    for (byte, shift) in datum.iter().zip((0..35).step_by(7)) {
+        zigzag |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            let magnitude = i32::try_from(zigzag >> 1).ok()?;
+            return Some(if zigzag & 1 == 0 { magnitude } else { !magnitude });
+        }
+    }
+    None
 }
 
 fn window_key(symbol: &str, interval: Interval, start_ms: i64) -> Vec<u8> {
@@ -92,7 +122,8 @@ fn read<T: DeserializeOwned>(
 }
 
 fn check_version(version: i32) -> Result<(), String> {
-    if version == VERSION { Ok(()) } else { Err(format!("version {version} instead of {VERSION}")) }
+    let known = OLDEST..=VERSION;
+    if known.contains(&version) { Ok(()) } else { Err(format!("there is no version {version}")) }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -111,6 +142,8 @@ struct MetaRecord {
     consumed: i64,
     generation: i64,
     partition_count: u32,
+    windows: Option<i64>,
+    feeds: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -154,6 +187,8 @@ impl From<&PartitionMeta> for MetaRecord {
             consumed: meta.consumed,
             generation: meta.generation,
             partition_count: meta.partition_count,
+            windows: meta.windows,
+            feeds: meta.feeds,
         }
     }
 }
@@ -187,6 +222,8 @@ impl MetaRecord {
             consumed: self.consumed,
             generation: self.generation,
             partition_count: self.partition_count,
+            windows: self.windows,
+            feeds: self.feeds,
         })
     }
 }

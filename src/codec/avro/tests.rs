@@ -132,6 +132,8 @@ fn sample_states() -> Vec<StateRecord> {
             consumed: 15,
             generation: 1,
             partition_count: u32::MAX,
+            windows: Some(7),
+            feeds: Some(8),
         }),
         StateRecord::Feed(SymbolFeed {
             symbol: "A/B".into(),
@@ -260,7 +262,7 @@ fn a_state_that_cannot_be_read_names_its_key_in_one_line() {
     let (key, value) = avro.encode_state(&sample_states()[0]).expect("encodes");
     let value = value.expect("a value");
     let mut later = value.clone();
-    later[10] = 4;
+    later[10] = 6;
     for (key, value) in
         [(&key[..], &later[..]), (&key, b"{}"), (b"feed/A/B", &value), (b"x", &value)]
     {

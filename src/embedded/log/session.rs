@@ -12,11 +12,14 @@ use super::{Broker, publish_ends};
 use crate::error::{Error, Result};
 use crate::model::feed_event::FEED_EVENT_HEADER;
 use crate::model::partition_for_key;
+use crate::port::log::{OnProgress, OnState, RestoreProgress};
 use crate::port::{Beat, Log, OutRecord, Polled, RawRecord, Restored, Topic, Written};
 use crate::telemetry;
 
 /// Old chunks are looked for this often.
 const TRIM_EVERY_US: i64 = 30_000_000;
+/// A restore tells its progress after so many records.
+const PROGRESS_EVERY: u64 = 4_096;
 
 /// Where reading of one partition stands.
 #[derive(Default)]
@@ -253,27 +256,33 @@ impl Log for EmbeddedSession {
     fn restore(
         &mut self,
         partition: i32,
-        on_state: &mut crate::port::log::OnState<'_>,
+        on_state: &mut OnState<'_>,
+        on_progress: &mut OnProgress<'_>,
     ) -> Result<Restored> {
         self.check_alive()?;
-        let began_us = self.broker.clock.monotonic_us();
         // No writer while offset and state are read, so that they are of one commit.
         let guard = self.broker.database.write_lock();
         let read = || -> rusqlite::Result<_> {
             let committed = tables::committed(&self.connection, &self.group, partition)?;
             let log_start = tables::start(&self.connection, Topic::Trades, partition)?;
             let state = tables::changelog(&self.connection, partition, usize::MAX)?;
-            Ok((Restored { committed, log_start }, state))
+            let log_end = tables::end(&self.connection, Topic::Trades, partition)?;
+            Ok((Restored { committed, log_start, log_end }, state))
         };
         let (restored, state) = read().map_err(|error| self.broker.error(&error))?;
         drop(guard);
-        let keys = state.len();
+        let records_max = state.len() as u64;
+        let mut progress = RestoreProgress { records_max, ..RestoreProgress::default() };
         for record in state {
             if let (Some(key), Some(value)) = (record.key, record.value) {
                 on_state(&key, &value)?;
+                progress.bytes += (key.len() + value.len()) as u64;
+            }
+            progress.records += 1;
+            if progress.records.is_multiple_of(PROGRESS_EVERY) || progress.records == records_max {
+                on_progress(progress);
             }
         }
-        telemetry::log::restored(partition, keys, self.broker.clock.monotonic_us() - began_us);
         Ok(restored)
     }
 

@@ -232,6 +232,8 @@ impl Plan {
             next_offset: part.target,
             generation: self.generation,
             partition_count: self.parts.len() as u32,
+            windows: Some(0),
+            feeds: Some(0),
             ..PartitionMeta::default()
         };
         let from_ms = self.bars_from_ms;

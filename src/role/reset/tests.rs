@@ -215,7 +215,8 @@ impl World {
     fn offsets(&self) -> Vec<i64> {
         let mut log = self.broker.session(&self.config.kafka.group).expect("a session");
         let offset = |partition| {
-            let restored = log.restore(partition, &mut |_, _| Ok(())).expect("restored");
+            let restored =
+                log.restore(partition, &mut |_, _| Ok(()), &mut |_| {}).expect("restored");
             restored.committed.expect("committed")
         };
         (0..PARTITIONS as i32).map(offset).collect()
@@ -305,7 +306,7 @@ fn it_mends_what_the_stream_refuses() {
             });
             Ok(())
         };
-        log.restore(partition, forget).expect("restored");
+        log.restore(partition, forget, &mut |_| {}).expect("restored");
     }
     log.commit(&gone).expect("the changelog is lost");
     drop(log);

@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
-/// A client that looks and changes nothing.
+/// A client that looks, and changes nothing unless it is told to.
 pub struct Observer {
     consumer: BaseConsumer,
+    bootstrap: String,
     topic: String,
 }
 
@@ -22,7 +25,7 @@ impl Observer {
             .set("enable.auto.commit", "false")
             .create()
             .expect("a Kafka client");
-        Self { consumer, topic: topic.to_owned() }
+        Self { consumer, bootstrap: bootstrap.to_owned(), topic: topic.to_owned() }
     }
 
     fn partitions(&self) -> Result<Vec<i32>, String> {
@@ -57,5 +60,22 @@ impl Observer {
                 _ => None,
             };
         Ok(found.elements().into_iter().filter_map(offset).collect())
+    }
+
+    /// Deletes every record that the topic has, as its retention would some day.
+    pub fn delete_all(&self) {
+        let mut gone = TopicPartitionList::new();
+        for (partition, end) in self.ends().expect("Kafka answers") {
+            let offset = Offset::Offset(end);
+            gone.add_partition_offset(&self.topic, partition, offset).expect("an offset");
+        }
+        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .create()
+            .expect("an admin client");
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let options = AdminOptions::new().operation_timeout(Some(ANSWER_WITHIN));
+        let answer = runtime.block_on(admin.delete_records(&gone, &options));
+        answer.expect("Kafka deletes them");
     }
 }

@@ -89,6 +89,15 @@ impl Process {
         self.wait()
     }
 
+    /// Stops its clock, as a suspended machine would.
+    pub fn freeze(&self) {
+        self.signal(libc::SIGSTOP);
+    }
+
+    pub fn thaw(&self) {
+        self.signal(libc::SIGCONT);
+    }
+
     pub fn signal(&self, signal: i32) {
         let pid = i32::try_from(self.child.id()).expect("pids fit");
         // SAFETY: `kill` takes two integers; the child is ours and not yet waited for, so the pid
