@@ -154,6 +154,25 @@ impl Settings {
         ])
     }
 
+    /// A member of a group that has one partition to give, of a topic without records.
+    pub fn lease_holder(&self, group: &str, holder: &str, timeout_ms: u64) -> ClientConfig {
+        let mut client = self.client(&[
+            ("group.id", group.to_owned()),
+            ("enable.auto.commit", "false".into()),
+            ("enable.auto.offset.store", "false".into()),
+            // Whoever holds the partition keeps it when others join.
+            ("partition.assignment.strategy", "cooperative-sticky".into()),
+            ("session.timeout.ms", timeout_ms.to_string()),
+            // Thrown out or not is known soon.
+            ("heartbeat.interval.ms", (timeout_ms / 6).clamp(100, 1_000).to_string()),
+            ("max.poll.interval.ms", timeout_ms.max(300_000).to_string()),
+            // There is nothing to read.
+            ("fetch.wait.max.ms", "5000".into()),
+        ]);
+        client.set("client.id", holder);
+        client
+    }
+
     /// Asks for metadata and for watermarks that include open transactions.
     pub fn cluster(&self) -> ClientConfig {
         self.client(&[("isolation.level", "read_uncommitted".into())])
