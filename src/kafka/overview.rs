@@ -18,7 +18,7 @@ use super::cluster::{ASK_WITHIN, Cluster, check_same_count};
 use super::context::PlainContext;
 use super::settings::{Settings, refuse_client};
 use crate::codec::avro::{Avro, window_interval};
-use crate::config::{Config, Guarantee};
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::{Interval, PartitionMeta, StateRecord};
 use crate::port::Topic;
@@ -134,8 +134,7 @@ impl View<'_> {
                 if !stand.state_agrees {
                     stand.committed = after;
                     let state = stand.meta.as_ref().map(|meta| meta.next_offset);
-                    let is_exact = self.settings.guarantee == Guarantee::ExactlyOnce;
-                    stand.state_agrees = agrees(*before, state, after, is_exact);
+                    stand.state_agrees = agrees(*before, state, after);
                 }
             }
             if stands.iter().all(|stand| stand.state_agrees) {
@@ -214,11 +213,11 @@ impl PartitionStand {
     }
 }
 
-/// Whether the state belongs to the committed offset. A stream at work commits meanwhile, so the
-/// state, which was read between two looks at the offset, must lie between these. With `is_exact`
-/// false the state may be ahead: it is written first there.
-fn agrees(before: Option<i64>, state: Option<i64>, after: Option<i64>, is_exact: bool) -> bool {
-    before <= state && (state <= after || !is_exact)
+/// Whether the state belongs to the committed offset: both are written in one transaction, whatever
+/// the guarantee. A stream at work commits meanwhile, so the state, which was read between two
+/// looks at the offset, must lie between these.
+fn agrees(before: Option<i64>, state: Option<i64>, after: Option<i64>) -> bool {
+    before <= state && state <= after
 }
 
 #[cfg(test)]
@@ -241,10 +240,8 @@ mod tests {
             (None, Some(3), None, false),
         ];
         for (before, state, after, expected) in cases {
-            assert_eq!(agrees(before, state, after, true), expected, "{before:?} {state:?}");
+            assert_eq!(agrees(before, state, after), expected, "{before:?} {state:?}");
         }
-        assert!(agrees(Some(5), Some(6), Some(5), false), "at least once, the state goes first");
-        assert!(!agrees(Some(5), Some(4), Some(5), false));
     }
 
     #[test]
