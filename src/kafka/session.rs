@@ -54,6 +54,9 @@ impl LogFactory for KafkaLogFactory {
         let clock = Arc::clone(&self.clock);
         let stop = self.stop.clone();
         let writer = Writer::open(&self.settings, &self.transactional_id, counts, clock, stop)?;
+        if writer.is_transactional() {
+            telemetry::log::opened(&self.transactional_id);
+        }
         Ok(Box::new(KafkaSession {
             member: Some(Member::join(&self.settings)?),
             writer,

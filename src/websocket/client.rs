@@ -12,6 +12,7 @@ use super::identity::ConnectionIds;
 use super::lease::Lease;
 use super::session::Session;
 use super::signal::{Happening, Signal};
+use super::trust::Trust;
 use crate::config::Secret;
 use crate::error::{Error, Result};
 use crate::model::Arrival;
@@ -27,6 +28,7 @@ const CONTESTED_ATTEMPTS: u32 = 3;
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
     pub address: Address,
+    pub trust: Trust,
     pub key: Secret,
     /// Which key, from 0.
     pub slot: usize,

@@ -8,6 +8,7 @@ pub mod lease;
 mod session;
 pub mod signal;
 pub mod simulator;
+pub mod trust;
 
 pub use address::{Address, spread_symbols};
 pub use client::{Client, ClientOptions};
@@ -15,3 +16,4 @@ pub use ending::Ending;
 pub use identity::ConnectionIds;
 pub use lease::Lease;
 pub use signal::{Happening, Signal};
+pub use trust::Trust;
