@@ -19,8 +19,8 @@ OPEN_TESTS := $(filter-out $(SECURE_TESTS) $(CLUSTER_TESTS),$(filter services_%,
 SERVER_FREE_TESTS := $(filter-out services_%,$(TESTS))
 
 .PHONY: help demo docker-up docker-down topics cassandra-init install producer stream-job spark-job simulate dev \
-	test test-unit test-integration test-secure test-cluster test-all simulate-test format lint deny check \
-	infra-up infra-down infra-status bench release
+	test test-unit test-integration test-secure test-cluster test-all simulate-test chaos soak fuzz \
+	format lint deny check infra-up infra-down infra-status bench release
 
 help: ## List the targets
 	@echo "usage: make TARGET [ARGS='...']"; echo
@@ -105,6 +105,31 @@ simulate-test: ## Simulate faults: SEEDS=10000 runs, or one with its trace: SEED
 	@$(NEED) cargo cc
 	TICKSMITH_SIMULATION_SEEDS=$(SEEDS) TICKSMITH_SIMULATION_SEED=$(SEED) \
 		cargo test --locked --profile demo --test simulation -- --exact the_seeds_hold --nocapture $(ARGS)
+
+TARGET ?=
+SECONDS_EACH ?= 60
+
+fuzz: ## Fuzz every decoder, SECONDS_EACH=60 s each, or one: TARGET=config_file (KEEP=yes: add to the corpus)
+	@$(NEED) cargo cc
+	@scripts/cargo-tools.sh fuzz
+	SECONDS_EACH=$(SECONDS_EACH) KEEP=$(KEEP) scripts/fuzz.sh $(TARGET)
+
+FAULTS ?= 50
+RATE ?=
+
+chaos: ## Kill processes and servers under load, then compare everything: FAULTS=50, SEED=1234, RATE=24000
+	@$(NEED) cargo cc java maven python
+	@scripts/foreign-venv.sh > /dev/null
+	cargo test --locked --profile demo --no-run --test services_chaos
+	TICKSMITH_CHAOS_FAULTS=$(FAULTS) TICKSMITH_CHAOS_SEED=$(SEED) TICKSMITH_CHAOS_RATE=$(RATE) \
+		CASSANDRA_COMMITLOG_SYNC=batch scripts/with-services.sh \
+		cargo test --locked --profile demo --test services_chaos -- --nocapture $(ARGS)
+
+MINUTES ?= 30
+
+soak: ## The same load for MINUTES=30 with a kill every so often: memory, lag and recoveries as a table
+	@$(NEED) cargo cc java maven python
+	@MINUTES=$(MINUTES) SEED=$(SEED) RATE=$(RATE) scripts/soak.sh
 
 test-integration: ## Run the tests on a real Kafka and Cassandra (started and stopped by it) and in Chromium
 	@$(NEED) cargo cc java maven chromium python

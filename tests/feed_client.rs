@@ -18,7 +18,7 @@ use ticksmith::websocket::simulator::{
     Fault, FaultTiming, MarketOptions, Recording, SimulatorOptions, Source, Speed, serve,
 };
 use ticksmith::websocket::{
-    Address, Client, ClientOptions, ConnectionIds, Happening, Signal, spread_symbols,
+    Address, Client, ClientOptions, ConnectionIds, Happening, Signal, Trust, spread_symbols,
 };
 
 const KEY: &str = "a-key-that-nobody-may-see";
@@ -48,6 +48,7 @@ struct Running {
 fn options(url: &str, symbols: &[&str]) -> ClientOptions {
     ClientOptions {
         address: Address::parse(url).expect("an address"),
+        trust: Trust::default(),
         key: Secret::new(KEY),
         slot: 0,
         feed: "test/0".into(),

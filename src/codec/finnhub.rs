@@ -212,7 +212,8 @@ fn decimal(text: &str) -> (bool, String, i64) {
         return (false, significant, 0);
     }
     let exponent: i64 = exponent.parse().unwrap_or(i64::MAX / 2);
-    (negative, significant, exponent + whole.len() as i64 - leading_zeros as i64)
+    let places = whole.len() as i64 - leading_zeros as i64;
+    (negative, significant, exponent.saturating_add(places))
 }
 
 #[cfg(test)]
@@ -295,6 +296,8 @@ mod tests {
             ("1e-7", 1e-7, 0),
             ("0.00000000000000000000", 0.0, 0),
             ("-1", -1.0, 0),
+            ("1e9223372036854775807", f64::INFINITY, 1),
+            ("1e-9223372036854775808", 0.0, 1),
         ];
         for (text, value, inexact) in cases {
             let trade = only_trade(&format!(r#"{{"p":{text},"s":"A","t":1,"v":0}}"#));

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::{ErrorKind, Read, Take};
 use std::path::Path;
 
 use super::origin::Origin;
@@ -16,6 +18,10 @@ pub(super) const PREFIX: &str = "TICKSMITH__";
 const API_KEY_VARIABLE: &str = "FINNHUB_API_KEY";
 /// The variable that it stands for.
 const API_KEY_LONG_NAME: &str = "TICKSMITH__FINNHUB__API_KEY";
+
+/// Far above what a person writes into a `.env`; what it says is held in memory.
+const DOT_ENV_BYTES_MAX: u64 = 64 << 10;
+const VALUE_BYTES_MAX: usize = 4_096;
 
 /// Variables by name, each with its text and the layer that set it.
 #[derive(Debug, Default)]
@@ -47,18 +53,21 @@ impl Environment {
     }
 
     fn read_dot_env(&mut self, path: &Path) {
-        let lines = match dotenvy::from_path_iter(path) {
-            Ok(lines) => lines,
-            Err(error) if error.not_found() => return,
-            Err(_) => {
-                let remedy = "make it readable or remove it";
-                self.problems.push(Problem::of(".env", "cannot be read", remedy));
-                return;
-            }
+        let text = match open_dot_env(path) {
+            Ok(Some(text)) => text,
+            Ok(None) => return,
+            Err(problem) => return self.problems.push(*problem),
         };
         let mut last = BTreeMap::new();
-        for line in lines {
+        for line in dotenvy::from_read_iter(text) {
             match line {
+                // Names that stand for names could double it with every line.
+                Ok((name, text)) if text.len() > VALUE_BYTES_MAX => {
+                    let subject = format!(".env, the value of {name}");
+                    let remedy = "give at most 4096 bytes, with all that a $ stands for";
+                    self.problems.push(Problem::of(subject, "is too long", remedy));
+                    break;
+                }
                 Ok((name, text)) => drop(last.insert(name, text)),
                 Err(dotenvy::Error::LineParse(line, _)) => self.problems.push(Problem::of(
                     format!(".env, the line of {}", name_of(&line)),
@@ -90,6 +99,23 @@ impl Environment {
         let name = if is_key { API_KEY_LONG_NAME.to_owned() } else { name };
         self.variables.insert(name, (text, origin));
     }
+}
+
+/// The text of `.env`, where there is one.
+fn open_dot_env(path: &Path) -> Result<Option<Take<File>>, Box<Problem>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(_) => {
+            let remedy = "make it readable or remove it";
+            return Err(Box::new(Problem::of(".env", "cannot be read", remedy)));
+        }
+    };
+    if file.metadata().is_ok_and(|about| about.len() > DOT_ENV_BYTES_MAX) {
+        let remedy = "give a file of NAME=value lines";
+        return Err(Box::new(Problem::of(".env", "is over 64 KiB", remedy)));
+    }
+    Ok(Some(file.take(DOT_ENV_BYTES_MAX)))
 }
 
 fn concerns_us(name: &str) -> bool {
@@ -173,6 +199,17 @@ mod tests {
         let environment = read("FINNHUB_API_KEY='s3cret\nTICKSMITH__KAFKA__GROUP=g\n", &[]);
         assert_eq!(environment.problems.len(), 1, "{environment:?}");
         assert!(!environment.problems[0].to_string().contains("s3cret"));
+    }
+
+    #[test]
+    fn values_that_double_and_files_that_do_not_end_are_refused() {
+        let doubling = format!("A=xxxxxxxx\n{}", "A=${A}${A}\n".repeat(60));
+        let endless = "A=x\n".repeat(20_000);
+        for (text, words) in [(doubling, "the value of A"), (endless, "over 64 KiB")] {
+            let environment = read(&text, &[]);
+            assert_eq!(environment.problems.len(), 1, "{environment:?}");
+            assert!(environment.problems[0].to_string().contains(words), "{environment:?}");
+        }
     }
 
     #[test]

@@ -73,7 +73,13 @@ pub struct Config {
 }
 
 sections! {
-    Finnhub { api_key: Secret, url: String, symbols: Vec<String>, symbols_per_key: usize }
+    Finnhub {
+        api_key: Secret,
+        url: String,
+        tls_ca: String,
+        symbols: Vec<String>,
+        symbols_per_key: usize,
+    }
     Producer {
         name: String,
         silence_after_ms: u64,

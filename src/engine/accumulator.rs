@@ -8,7 +8,7 @@ use super::conditions::{Eligibility, Last};
 
 /// No window may sum up to more: leaves room to merge 4096 windows without overflow, and that four
 /// times over, since a longer window may outlive changes of the shortest interval.
-const VOLUME_LIMIT_UNITS: u128 = u128::MAX >> 14;
+pub(super) const VOLUME_LIMIT_UNITS: u128 = u128::MAX >> 14;
 const FITS: &str = "sums of a window are bounded before they are added";
 
 /// Orders trades of one window: event time, then arrival.
@@ -116,17 +116,22 @@ pub fn merge(accumulator: &mut Accumulator, other: &Accumulator) {
 }
 
 /// Takes a part out that was merged before, so that it can be merged again. Who was first, last,
-/// highest and lowest stays: the same candidates come again with the part.
-pub fn take_out(accumulator: &mut Accumulator, part: &Accumulator) {
-    const WITHIN: &str = "a part is no more than the whole that it was merged into";
-    accumulator.volume = accumulator.volume.checked_sub(part.volume).expect(WITHIN);
-    accumulator.turnover = accumulator.turnover.checked_sub(part.turnover).expect(WITHIN);
+/// highest and lowest stays: the same candidates come again with the part. False when it was never
+/// merged: the whole is less.
+pub fn take_out(accumulator: &mut Accumulator, part: &Accumulator) -> bool {
+    let volume = accumulator.volume.checked_sub(part.volume);
+    let turnover = accumulator.turnover.checked_sub(part.turnover);
+    let (Some(volume), Some(turnover)) = (volume, turnover) else { return false };
+    (accumulator.volume, accumulator.turnover) = (volume, turnover);
     accumulator.trade_count -= part.trade_count;
+    accumulator.inputs -= part.inputs;
     for (whole, of_part) in accumulator.excluded.iter_mut().zip(&part.excluded) {
-        whole.volume = whole.volume.checked_sub(of_part.volume).expect(WITHIN);
+        let Some(volume) = whole.volume.checked_sub(of_part.volume) else { return false };
+        whole.volume = volume;
         whole.count -= of_part.count;
     }
-    accumulator.inputs -= part.inputs;
+    let mut counts = accumulator.excluded.iter().map(|one| one.count);
+    accumulator.trade_count >= 0 && accumulator.inputs >= 0 && counts.all(|count| count >= 0)
 }
 
 /// The trade that sets the open: conditional ones only where there is no other.

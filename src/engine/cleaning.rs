@@ -5,7 +5,7 @@ use crate::model::{Amount, FeedEvent, RejectReason, Trade};
 use super::rules::Rules;
 
 /// End of the year 9999, ms since the epoch: beyond it lies no trade, and arithmetic stays safe.
-const LATEST_MS: i64 = 253_402_300_799_999;
+pub(super) const LATEST_MS: i64 = 253_402_300_799_999;
 
 /// Feed time may run ahead of this partition's newest trade, and of the producer's clock where a
 /// recording is played fast, but not by more than this from one heartbeat to the next, ms.

@@ -13,6 +13,7 @@ mod feed;
 pub mod intake;
 mod partition;
 pub mod recompute;
+mod restorable;
 pub mod rules;
 mod scope;
 pub mod session;

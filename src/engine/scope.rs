@@ -127,19 +127,25 @@ impl Engine {
         boundary_at_or_after(interval, from_ms)
     }
 
-    /// Makes the windows of the configured intervals out of those that were restored.
-    pub(super) fn adopt(&mut self, change: Change) {
+    /// Makes the windows of the configured intervals out of those that were restored. The error is
+    /// a clause on what does not fit each other.
+    pub(super) fn adopt(&mut self, change: Change) -> Result<(), &'static str> {
         if let Some(old_base) = change.old_base {
-            self.fold_old_base(old_base, &change.orphans);
+            self.fold_old_base(old_base, &change.orphans)?;
         }
         for tier in change.added.into_iter().filter(|tier| *tier > 0) {
             self.make_windows(tier);
         }
+        Ok(())
     }
 
     /// What the shortest interval held goes where it would have gone at its eviction. What the new
     /// shortest one then holds is whole, and longer ones get it again when they are rolled up.
-    fn fold_old_base(&mut self, old_base: Interval, orphans: &[WindowState]) {
+    fn fold_old_base(
+        &mut self,
+        old_base: Interval,
+        orphans: &[WindowState],
+    ) -> Result<(), &'static str> {
         if let Some(tier) = self.rules.intervals.iter().position(|one| *one == old_base) {
             let of_base = self.keys_of(tier);
             for (index, key) in of_base {
@@ -152,13 +158,15 @@ impl Engine {
             let index = self.symbols.intern(&window.symbol, &self.rules);
             self.fold(index, old_base, window.start_ms, &window.accumulator);
         }
+        let mut fits = true;
         for (index, key) in self.keys_of(0) {
             let slot = self.symbols.get(index).windows.get(key);
             let whole = slot.expect(LISTED).accumulator.clone();
             self.for_each_longer(index, self.rules.intervals[0], key.start_ms, |longer| {
-                accumulator::take_out(longer, &whole);
+                fits &= accumulator::take_out(longer, &whole);
             });
         }
+        if fits { Ok(()) } else { Err("a window that is less than its parts") }
     }
 
     fn fold(&mut self, index: SymbolIndex, of: Interval, start_ms: i64, whole: &Accumulator) {

@@ -7,6 +7,7 @@ use crate::model::{Interval, PartitionMeta, StateRecord, WindowState};
 
 use super::agenda::Action;
 use super::partition::Engine;
+use super::restorable;
 use super::rules::Rules;
 use super::scope::Change;
 use super::symbols::SymbolIndex;
@@ -86,7 +87,8 @@ impl Engine {
     /// state may have been made under other intervals than those of `rules`.
     ///
     /// # Errors
-    /// `Config` when the state was made under another partition count.
+    /// `Config` when the state was made under another partition count, or holds what no engine
+    /// writes.
     pub fn restore(
         rules: Arc<Rules>,
         partition: i32,
@@ -95,6 +97,8 @@ impl Engine {
     ) -> Result<Self> {
         let mut engine = Self::new(rules, partition, partition_count);
         let records: Vec<StateRecord> = records.into_iter().collect();
+        restorable::check(&records, engine.rules.intervals[0])
+            .map_err(|problem| engine.not_restorable(&problem))?;
         for record in &records {
             if let StateRecord::Meta(meta) = record {
                 engine.restore_meta(meta)?;
@@ -104,7 +108,7 @@ impl Engine {
         for record in records {
             engine.restore_record(record, &mut change);
         }
-        engine.adopt(change);
+        engine.adopt(change).map_err(|problem| engine.not_restorable(problem))?;
         engine.await_confirmations();
         Ok(engine)
     }
@@ -130,6 +134,15 @@ impl Engine {
             },
             StateRecord::Meta(_) | StateRecord::Scope(_) | StateRecord::Evicted { .. } => {}
         }
+    }
+
+    fn not_restorable(&self, problem: &str) -> Error {
+        Error::Config(format!(
+            "the changelog of partition {} holds {problem}, which no state of ours does: it is \
+             damaged, or somebody else writes to it; start a new kafka.group with a new \
+             topics.changelog",
+            self.partition
+        ))
     }
 
     fn restore_meta(&mut self, meta: &PartitionMeta) -> Result<()> {

@@ -60,6 +60,7 @@ impl Writers {
             |client| Writer::open(&client, settings, counts, Arc::clone(clock), stop.clone());
         let transactional = open(settings.transactional_writer(transactional_id))?;
         transactional.init(&settings.kafka.bootstrap)?;
+        telemetry::log::opened(transactional_id);
         let plain = match settings.guarantee {
             Guarantee::ExactlyOnce => None,
             Guarantee::AtLeastOnce => Some(open(settings.plain_writer())?),

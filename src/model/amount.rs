@@ -18,6 +18,8 @@ pub struct Amount(u128);
 
 impl Amount {
     pub const ZERO: Amount = Amount(0);
+    /// `MAX_AMOUNT`.
+    pub const MAX: Amount = Amount(1_000_000_000_000_000 * ONE);
 
     /// The decimal that `value` prints as (shortest text that reads back as the same double).
     /// `None`: negative, not finite, above `MAX_AMOUNT`, or with more than 18 decimal places.
@@ -104,7 +106,7 @@ impl fmt::Display for Amount {
 }
 
 /// Σ price × volume as an exact integer of 10⁻³⁶; the numerator of VWAP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Turnover(U256);
 
 impl Turnover {

@@ -71,7 +71,7 @@ impl FromStr for Decimal {
 
     /// `[+-]digits[.digits][e[+-]digits]`, with a digit before or after the point.
     fn from_str(text: &str) -> Result<Self, ()> {
-        const EXPONENT_MAX: i64 = 10_000;
+        const EXPONENT_MAX: u64 = 10_000;
         let (negative, unsigned) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
             None => (false, text.strip_prefix('+').unwrap_or(text)),
@@ -83,7 +83,7 @@ impl FromStr for Decimal {
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let digits = format!("{whole}{fraction}");
         let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-        if !is_number || exponent.abs() > EXPONENT_MAX {
+        if !is_number || exponent.unsigned_abs() > EXPONENT_MAX {
             return Err(());
         }
         let significant = digits.trim_end_matches('0');
@@ -151,9 +151,21 @@ mod tests {
 
     #[test]
     fn what_is_no_decimal_is_refused() {
-        for text in
-            ["", ".", "e5", "1e", "nan", "inf", "1,5", "--1", "1e99999", "0x1", "1.2.3", " 1"]
-        {
+        for text in [
+            "",
+            ".",
+            "e5",
+            "1e",
+            "nan",
+            "inf",
+            "1,5",
+            "--1",
+            "1e99999",
+            "1e-9223372036854775808",
+            "0x1",
+            "1.2.3",
+            " 1",
+        ] {
             assert_eq!(text.parse::<Decimal>(), Err(()), "{text}");
         }
     }

@@ -37,10 +37,11 @@ impl Interval {
         self.length_ms
     }
 
-    /// The window that holds `time_ms`.
+    /// The window that holds `time_ms`. At the very ends of the scale, where no trade is believed,
+    /// it is cut off.
     pub fn window_of(self, time_ms: i64) -> Window {
-        let start_ms = time_ms.div_euclid(self.length_ms) * self.length_ms;
-        Window { start_ms, end_ms: start_ms + self.length_ms }
+        let start_ms = time_ms.div_euclid(self.length_ms).saturating_mul(self.length_ms);
+        Window { start_ms, end_ms: start_ms.saturating_add(self.length_ms) }
     }
 }
 
@@ -83,5 +84,7 @@ mod tests {
         assert_eq!(five.window_of(300_000), Window { start_ms: 300_000, end_ms: 600_000 });
         assert_eq!(five.window_of(299_999).start_ms, 0);
         assert_eq!(five.window_of(-1).start_ms, -300_000);
+        assert_eq!(five.window_of(i64::MAX).end_ms, i64::MAX);
+        assert_eq!(five.window_of(i64::MIN).start_ms, i64::MIN);
     }
 }

@@ -228,6 +228,7 @@ fn client_options(run: &FeedRun<'_>, slot: usize) -> ClientOptions {
     let (key, symbols) = &run.plan.slots[slot];
     ClientOptions {
         address: run.plan.address.clone(),
+        trust: run.plan.trust.clone(),
         key: key.clone(),
         slot,
         feed: feed_name(run.config, slot),

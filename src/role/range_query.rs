@@ -20,6 +20,8 @@ const NEWEST_ROWS: usize = 20;
 const RANGE_ROWS: usize = 100_000;
 /// Unusable spellings of a symbol are not listed beyond this.
 const SYMBOLS_SHOWN: usize = 10;
+/// The end of year 9999: what is reckoned from such a time stays within 64 bits.
+const INSTANT_MAX_MS: i64 = 253_402_300_799_999;
 /// How alike two names must be to be offered, 0..=1.
 const ALIKE: f64 = 0.75;
 
@@ -171,13 +173,18 @@ pub fn unknown_symbol(symbol: &str, known: &[String]) -> Error {
 }
 
 /// RFC 3339 or epoch seconds, as ms since the epoch.
+///
+/// # Errors
+/// A sentence: another form, or more than about eight thousand years from the epoch.
 pub fn instant_ms(text: &str) -> std::result::Result<i64, String> {
-    if let Ok(seconds) = text.parse::<i64>() {
-        let ms = seconds.checked_mul(1_000);
-        return ms.ok_or_else(|| "it is beyond every calendar".to_owned());
-    }
-    let instant = DateTime::parse_from_rfc3339(text).map(|instant| instant.timestamp_millis());
-    instant.map_err(|_| "give RFC 3339, such as 2026-01-05T14:30:00Z, or epoch seconds".to_owned())
+    let instant_ms = match text.parse::<i64>() {
+        Ok(seconds) => seconds.saturating_mul(1_000),
+        Err(_) => DateTime::parse_from_rfc3339(text)
+            .map_err(|_| "give RFC 3339, such as 2026-01-05T14:30:00Z, or epoch seconds")?
+            .timestamp_millis(),
+    };
+    let is_near = (-INSTANT_MAX_MS..=INSTANT_MAX_MS).contains(&instant_ms);
+    if is_near { Ok(instant_ms) } else { Err("it is beyond every calendar".to_owned()) }
 }
 
 /// An instant as people read it, UTC, with as many decimals as it has.
@@ -249,7 +256,7 @@ mod tests {
         assert_eq!(instant_ms("1700000000"), Ok(1_700_000_000_000));
         assert_eq!(instant_ms("2023-11-14T22:13:20Z"), Ok(1_700_000_000_000));
         assert_eq!(instant_ms("2023-11-14T17:13:20.5-05:00"), Ok(1_700_000_000_500));
-        for text in ["", "yesterday", "2023-11-14", "99999999999999999"] {
+        for text in ["", "yesterday", "2023-11-14", "99999999999999999", "253402300800"] {
             assert!(instant_ms(text).is_err(), "{text}");
         }
         assert_eq!(time_text(1_700_000_000_000), "2023-11-14T22:13:20Z");

@@ -130,10 +130,18 @@ impl Args {
 /// # Errors
 /// `Differences` when a bar does not match, `Config` when an input is not what it should be.
 pub fn run(args: Args, config: Config) -> Result<()> {
+    run_into(args, config, &mut io::stdout().lock())
+}
+
+/// The same with the report written elsewhere.
+///
+/// # Errors
+/// As `run`.
+pub fn run_into(args: Args, config: Config, output: &mut impl Write) -> Result<()> {
     let report = verify(&args, &config)?;
     let text = if args.json { report.json() } else { report.text() };
     // A reader that has gone away has seen enough; the exit code still tells the result.
-    drop(io::stdout().lock().write_all(text.as_bytes()));
+    drop(output.write_all(text.as_bytes()));
     conclude(&report.comparison)
 }
 

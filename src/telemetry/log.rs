@@ -62,6 +62,11 @@ pub fn committed(records: usize, commit_us: i64) {
     debug!(records, commit_us, "beat committed");
 }
 
+/// A session is open; the broker's logs and tools know its transactions by this id.
+pub fn opened(transactional_id: &str) {
+    info!(transactional_id, "session opened");
+}
+
 /// A transaction was given up; its partitions are rebuilt.
 pub fn aborted(reason: &str) {
     METRICS.aborts.inc();

@@ -11,6 +11,7 @@ use super::ending::Ending;
 use super::identity::ConnectionIds;
 use super::session::Session;
 use super::signal::{Happening, Signal};
+use super::trust::Trust;
 use crate::config::Secret;
 use crate::error::{Error, Result};
 use crate::model::Arrival;
@@ -22,6 +23,7 @@ use crate::telemetry::feed;
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
     pub address: Address,
+    pub trust: Trust,
     pub key: Secret,
     /// Which key, from 0.
     pub slot: usize,

@@ -1,6 +1,7 @@
 //! Why a connection ended and what follows from it. The feed has no codes for this, only texts and
 //! HTTP statuses, so they are read in one place.
 
+use rustls::Error as TlsError;
 use tokio_tungstenite::tungstenite::Error as SocketError;
 use tokio_tungstenite::tungstenite::http::StatusCode;
 
@@ -68,7 +69,13 @@ impl Ending {
     pub(super) fn of_attempt(error: &SocketError) -> Self {
         match error {
             SocketError::Http(response) => Self::of_status(response.status()),
-            SocketError::Io(error) => Self::Refused(error.to_string()),
+            SocketError::Io(error) => Self::Refused(match certificate_problem(error) {
+                Some(problem) => format!(
+                    "the feed's certificate is not believed ({problem}); name the file of its \
+                     authority in finnhub.tls_ca"
+                ),
+                None => error.to_string(),
+            }),
             other => Self::Refused(other.to_string()),
         }
     }
@@ -108,6 +115,14 @@ impl Ending {
         } else {
             None
         }
+    }
+}
+
+/// What is wrong with the certificate, when it is that which broke the connection.
+fn certificate_problem(error: &std::io::Error) -> Option<String> {
+    match error.get_ref()?.downcast_ref()? {
+        TlsError::InvalidCertificate(problem) => Some(problem.to_string()),
+        _ => None,
     }
 }
 

@@ -7,9 +7,11 @@ pub mod identity;
 mod session;
 pub mod signal;
 pub mod simulator;
+pub mod trust;
 
 pub use address::{Address, spread_symbols};
 pub use client::{Client, ClientOptions};
 pub use ending::Ending;
 pub use identity::ConnectionIds;
 pub use signal::{Happening, Signal};
+pub use trust::Trust;

@@ -8,7 +8,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_unti
 use tokio_tungstenite::tungstenite::Error as SocketError;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 
 use super::address::without_key;
 use super::client::Client;
@@ -48,9 +48,9 @@ impl<'a> Session<'a> {
         let config = WebSocketConfig::default()
             .max_message_size(Some(MAX_FRAME_BYTES))
             .max_frame_size(Some(MAX_FRAME_BYTES));
-        let attempt =
-            timeout(CONNECT_WITHIN, connect_async_with_config(request, Some(config), true));
-        match attempt.await {
+        let trust = client.options.trust.connector();
+        let attempt = connect_async_tls_with_config(request, Some(config), true, trust);
+        match timeout(CONNECT_WITHIN, attempt).await {
             Ok(Ok((socket, _response))) => {
                 let now = Instant::now();
                 let (opened, last_heard) = (now, now);

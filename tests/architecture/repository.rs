@@ -43,9 +43,19 @@ fn is_test_file(path: &str) -> bool {
     path.ends_with("/tests.rs") || path.contains("/tests/")
 }
 
-/// What no check looks at: what is built, downloaded, or the user's own.
-const SKIPPED: [&str; 7] =
-    ["target", ".git", ".infra", ".env", "data", "node_modules", "Cargo.lock"];
+/// What no check looks at: what is built, downloaded, found by machines, or the user's own.
+const SKIPPED: [&str; 10] = [
+    "target",
+    ".git",
+    ".infra",
+    ".env",
+    "data",
+    "node_modules",
+    "Cargo.lock",
+    "fuzz/target",
+    "fuzz/corpus",
+    "fuzz/artifacts",
+];
 
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -63,7 +73,7 @@ fn collect(directory: &Path, prefix: &str, found: &mut Vec<File>) {
     for entry in fs::read_dir(directory).expect("a readable directory").flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
-        if prefix.is_empty() && SKIPPED.contains(&name.as_str()) {
+        if SKIPPED.contains(&path.as_str()) {
             continue;
         }
         if entry.path().is_dir() {

@@ -29,7 +29,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
 const ADAPTER: &[&str] = &["model", "codec", "port", "config", "telemetry", "runtime", "error"];
 
 /// Vendor crates and the rooms they live in. A dependency that is missing here is an error.
-const HOMES: [(&str, &[&str]); 35] = [
+const HOMES: [(&str, &[&str]); 36] = [
     ("apache_avro", &["codec"]),
     ("axum", &["http"]),
     ("base64", &["http", "registry"]),
@@ -52,7 +52,7 @@ const HOMES: [(&str, &[&str]); 35] = [
     ("rdkafka", &["kafka"]),
     ("rusqlite", &["embedded"]),
     ("rustc_hash", EVERYWHERE),
-    ("rustls", &["cassandra", "registry"]),
+    ("rustls", &["cassandra", "registry", "websocket"]),
     ("scylla", &["cassandra"]),
     ("serde", EVERYWHERE),
     ("serde_json", &["codec", "config", "cassandra", "registry", "websocket", "http", "role"]),
@@ -60,6 +60,7 @@ const HOMES: [(&str, &[&str]); 35] = [
     ("strsim", &["config", "role"]),
     ("thiserror", &["error", "cassandra", "embedded", "kafka", "websocket"]),
     ("tokio", &["runtime", "kafka", "cassandra", "http", "websocket", "role"]),
+    ("tokio_rustls", &[]),
     ("tokio_stream", &["http"]),
     ("tokio_tungstenite", &["websocket"]),
     (

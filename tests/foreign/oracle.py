@@ -4,6 +4,7 @@ Every window keeps the list of its trades and is added up anew whenever it is lo
 numbers throughout; written from the documented rules, not from ticksmith's code.
 """
 
+import os
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
@@ -12,13 +13,17 @@ import completeness
 import tape
 
 OUT_OF_ORDERNESS_MS = 2_000
-ALLOWED_LATENESS_MS = 600_000
+ALLOWED_LATENESS_MS = int(os.environ.get("TICKSMITH__STREAM__ALLOWED_LATENESS_MS", 600_000))
 FUTURE_BOUND_MS = 60_000
 EARLIEST_MS = 946_684_800_000
 SYMBOL_MAX_BYTES = 64
 LARGEST = Decimal(10) ** 15
 MOST_PLACES = 18
-INTERVALS = {"5m": 300_000, "1h": 3_600_000}
+UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000}
+INTERVALS = {
+    name: int(name[:-1]) * UNITS_MS[name[-1]]
+    for name in os.environ.get("TICKSMITH__STREAM__INTERVALS", "5m,1h").split(",")
+}
 
 
 @dataclass

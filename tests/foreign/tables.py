@@ -20,6 +20,8 @@ LIFETIMES_S = {
     "trades_gold_1h": 365 * DAY_S,
     "feed_gaps": 90 * DAY_S,
 }
+# Bars of other intervals.
+OTHER_GOLD_S = 90 * DAY_S
 TRADE_TYPES = {
     "symbol": "text", "bucket": "int", "ts": "timestamp", "connection": "bigint", "seq": "bigint",
     "price": "double", "volume": "double", "conditions": "text", "received_at": "timestamp",
@@ -108,7 +110,7 @@ def rows(session, table, key_column):
 def wrong_lives(table, found, age_of, started_s):
     """Rows that do not live as long as their tier says: as long as the table says when fresh or older than the tier
     keeps anyway, and what is left of it in between."""
-    now_s, lifetime_s = time.time(), LIFETIMES_S[table]
+    now_s, lifetime_s = time.time(), LIFETIMES_S.get(table, OTHER_GOLD_S)
     for row in found:
         age_s = age_of(row, now_s)
         left = row["ttl"]

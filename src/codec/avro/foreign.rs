@@ -2,18 +2,15 @@
 //! Avro's rules (defaults for what is missing, promotion of numbers, extra fields skipped).
 
 use std::collections::HashMap;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use apache_avro::reader::datum::GenericDatumReader;
-use apache_avro::schema::Name;
 use apache_avro::{Schema, from_value};
 use serde::de::DeserializeOwned;
 
-use super::schema::{
-    ALLOCATION_BYTES_MAX, EARLIER, OwnSchema, fingerprints_of, one_line, trailing,
-};
-use super::{SchemaLookup, Undecodable};
+use super::schema::{EARLIER, OwnSchema, fingerprints_of, one_line, trailing};
+use super::{SchemaLookup, Undecodable, shape};
 use crate::error::{Error, Result};
 
 /// Ids kept at once. A topic has a handful; a flood of them must not fill the memory.
@@ -126,50 +123,10 @@ impl WriterSchemas {
 /// Parses a schema that we did not write, and refuses one that could make a small record huge or a
 /// decoder recurse without end.
 fn parse(text: &str) -> Result<Schema, String> {
+    shape::check_text(text)?;
     let schema = Schema::parse_str(text).map_err(|error| one_line(&error))?;
-    check_bounded(&schema, &mut Vec::new())?;
+    shape::check(&schema)?;
     Ok(schema)
-}
-
-fn check_bounded<'s>(schema: &'s Schema, enclosing: &mut Vec<&'s Name>) -> Result<(), String> {
-    match schema {
-        Schema::Ref { name } if enclosing.contains(&name) => {
-            Err(format!("record {name} contains itself"))
-        }
-        Schema::Record(record) => {
-            enclosing.push(&record.name);
-            for field in &record.fields {
-                check_bounded(&field.schema, enclosing)?;
-            }
-            enclosing.pop();
-            Ok(())
-        }
-        Schema::Array(array) if is_empty_on_the_wire(&array.items) => {
-            Err("an array whose items take no bytes".to_owned())
-        }
-        Schema::Array(array) => check_bounded(&array.items, enclosing),
-        Schema::Map(map) => check_bounded(&map.types, enclosing),
-        Schema::Union(union) => {
-            union.variants().iter().try_for_each(|variant| check_bounded(variant, enclosing))
-        }
-        Schema::Fixed(fixed) | Schema::Duration(fixed) if fixed.size > ALLOCATION_BYTES_MAX => {
-            Err(format!("fixed {} of {} bytes", fixed.name, fixed.size))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// A few bytes could then announce millions of items.
-fn is_empty_on_the_wire(schema: &Schema) -> bool {
-    match schema {
-        Schema::Null => true,
-        Schema::Fixed(fixed) => fixed.size == 0,
-        Schema::Record(record) => {
-            record.fields.iter().all(|field| is_empty_on_the_wire(&field.schema))
-        }
-        // Of a named type that stands elsewhere: taken as empty only when it is defined here.
-        _ => false,
-    }
 }
 
 fn resolve<T: DeserializeOwned>(
@@ -177,29 +134,27 @@ fn resolve<T: DeserializeOwned>(
     own: &OwnSchema,
     datum: &[u8],
 ) -> Result<T, String> {
-    let mut datum = WholeBytes { rest: datum, short: false };
+    let mut datum = WholeBytes(datum);
     let value = GenericDatumReader::builder(writer)
         .reader_schema(own.schema())
         .build()
         .and_then(|reader| reader.read_value(&mut datum))
         .map_err(|error| one_line(&error))?;
-    match datum {
-        WholeBytes { short: true, .. } => Err("the Avro record is cut short".to_owned()),
-        WholeBytes { rest: [], .. } => from_value(&value).map_err(|error| one_line(&error)),
-        WholeBytes { rest, .. } => Err(trailing(rest.len())),
+    match datum.0 {
+        [] => from_value(&value).map_err(|error| one_line(&error)),
+        rest => Err(trailing(rest.len())),
     }
 }
 
-/// Remembers that it was asked for more than there is: the vendor's `Value` decoder takes some
-/// fields at the end of the bytes for null.
-struct WholeBytes<'a> {
-    rest: &'a [u8],
-    short: bool,
-}
+/// Refuses to read on behind the end. The vendor's `Value` decoder takes what it knows as the end
+/// of the bytes for as many nulls as there are fields and items to come.
+struct WholeBytes<'a>(&'a [u8]);
 
 impl Read for WholeBytes<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.short |= self.rest.is_empty() && !buffer.is_empty();
-        self.rest.read(buffer)
+        if self.0.len() < buffer.len() {
+            return Err(io::Error::new(ErrorKind::InvalidData, "the Avro record is cut short"));
+        }
+        self.0.read(buffer)
     }
 }

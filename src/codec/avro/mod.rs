@@ -13,6 +13,7 @@ mod framing;
 mod late;
 mod schema;
 mod scope;
+mod shape;
 mod state;
 mod trade;
 

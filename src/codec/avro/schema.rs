@@ -33,7 +33,7 @@ pub(super) const EARLIER: [&str; 1] =
 
 /// Most bytes that one length inside a record may ask for: far above any record that a log accepts
 /// (1 MB by default), far below what hurts. The vendor's own bound is 512 MiB.
-pub(super) const ALLOCATION_BYTES_MAX: usize = 16 << 20;
+pub(super) const ALLOCATION_BYTES_MAX: usize = 4 << 20;
 
 /// A schema of this crate, ready for use.
 pub(super) struct OwnSchema {

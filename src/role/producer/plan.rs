@@ -3,12 +3,13 @@
 
 use crate::config::{Config, Secret};
 use crate::error::{Error, Result};
-use crate::websocket::{Address, spread_symbols};
+use crate::websocket::{Address, Trust, spread_symbols};
 
 /// Where to connect, and which key carries which symbols.
 #[derive(Debug, Clone)]
 pub struct FeedPlan {
     pub address: Address,
+    pub trust: Trust,
     /// By key slot.
     pub slots: Vec<(Secret, Vec<String>)>,
 }
@@ -16,7 +17,8 @@ pub struct FeedPlan {
 /// Without a key, an address on this machine is taken for the simulator's and gets its key.
 ///
 /// # Errors
-/// `Config`: no key for the vendor's feed, no address, no symbols or too many of them.
+/// `Config`: no key for the vendor's feed, no address, no symbols or too many of them, a file of
+/// authorities that is none.
 pub fn plan_feed(config: &Config) -> Result<FeedPlan> {
     let finnhub = &config.finnhub;
     let address = Address::parse(&finnhub.url)?;
@@ -33,7 +35,8 @@ pub fn plan_feed(config: &Config) -> Result<FeedPlan> {
         )));
     }
     let symbols = spread_symbols(&finnhub.symbols, keys.len(), finnhub.symbols_per_key)?;
-    Ok(FeedPlan { address, slots: keys.into_iter().zip(symbols).collect() })
+    let trust = Trust::of(&finnhub.tls_ca)?;
+    Ok(FeedPlan { address, trust, slots: keys.into_iter().zip(symbols).collect() })
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::telemetry::stream as telemetry;
 
 /// The feed sends frames of some kilobytes; a longer line is no frame, and must not fill the
 /// memory.
-const LINE_BYTES_MAX: u64 = 16 << 20;
+const LINE_BYTES_MAX: u64 = 4 << 20;
 const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
 const SYMBOLS_LISTED: usize = 20;
 

@@ -14,6 +14,9 @@ use crate::error::{Error, Result};
 
 /// Lines read ahead of the sockets.
 const READ_AHEAD_LINES: usize = 256;
+/// The feed sends frames of some kilobytes; a longer line is no frame, and must not fill the
+/// memory.
+const LINE_BYTES_MAX: u64 = 4 << 20;
 
 /// How fast a recording is replayed.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -105,8 +108,17 @@ fn read_lines(path: &Path, take: &mut dyn FnMut(Line) -> bool) -> Result<()> {
     let mut bytes = Vec::new();
     loop {
         bytes.clear();
-        if reader.read_until(b'\n', &mut bytes).map_err(unreadable)? == 0 {
-            return Ok(());
+        let length = (&mut reader).take(LINE_BYTES_MAX).read_until(b'\n', &mut bytes);
+        match length.map_err(unreadable)? as u64 {
+            0 => return Ok(()),
+            LINE_BYTES_MAX => {
+                return Err(Error::Config(format!(
+                    "frames file {} has a line over {} MiB: give one recorded frame a line",
+                    path.display(),
+                    LINE_BYTES_MAX >> 20
+                )));
+            }
+            _ => {}
         }
         let text = String::from_utf8_lossy(&bytes);
         let text = text.trim_end_matches(['\n', '\r']);
@@ -191,6 +203,15 @@ mod tests {
             let error = Recording::open(&path).expect_err("nothing there").to_string();
             assert!(error.contains(&path.display().to_string()), "{error}");
         }
+    }
+
+    #[test]
+    fn a_line_without_end_is_refused() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("long.jsonl");
+        std::fs::write(&path, vec![b'x'; LINE_BYTES_MAX as usize + 1]).expect("written");
+        let error = Recording::open(&path).expect_err("no frame").to_string();
+        assert!(error.contains("a line over 4 MiB"), "{error}");
     }
 
     #[test]

@@ -107,4 +107,11 @@ impl Observer {
         let answer = runtime.block_on(admin.delete_records(&gone, &options));
         answer.expect("Kafka deletes them");
     }
+
+    /// Records of all partitions behind the committed offsets.
+    pub fn lag(&self) -> Result<i64, String> {
+        let committed = self.committed()?;
+        let behind = |(partition, end): (i32, i64)| end - committed.get(&partition).unwrap_or(&0);
+        Ok(self.ends()?.into_iter().map(behind).sum())
+    }
 }

@@ -1,6 +1,6 @@
 //! What every case needs: servers, a world of topics and tables of its own, processes in it.
 
-// Two test files use it, each what it needs.
+// Three test files use it, each what it needs.
 #![allow(dead_code)]
 
 pub mod foreign;

@@ -98,6 +98,10 @@ impl Process {
         self.signal(libc::SIGCONT);
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn signal(&self, signal: i32) {
         let pid = i32::try_from(self.child.id()).expect("pids fit");
         // SAFETY: `kill` takes two integers; the child is ours and not yet waited for, so the pid

@@ -1,0 +1,3 @@
+#![no_main]
+
+ticksmith_fuzz::target!("avro_feed_event");

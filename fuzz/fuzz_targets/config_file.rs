@@ -1,0 +1,3 @@
+#![no_main]
+
+ticksmith_fuzz::target!("config_file");
