@@ -3,7 +3,7 @@
 #
 #   scripts/with-services.sh cargo test --test 'services_*'
 #
-# TICKSMITH_INFRA_SECURE=yes gives both TLS and logins (scripts/infra/security.sh). The command finds them through
+# TICKSMITH_INFRA_SERVICES=kafka starts one of them only. TICKSMITH_INFRA_SECURE=yes gives both TLS and logins (scripts/infra/security.sh). The command finds them through
 #   TICKSMITH_TEST_KAFKA       127.0.0.1:PORT
 #   TICKSMITH_TEST_CASSANDRA   127.0.0.1:PORT
 #   TICKSMITH_TEST_KAFKA_PROXIED, …_PROXY   a listener of Kafka, and where it tells its clients to find it: a test puts
@@ -59,7 +59,8 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-"$here/infra.sh" up
+read -ra services <<< "${TICKSMITH_INFRA_SERVICES:-kafka cassandra}"
+"$here/infra.sh" up "${services[@]}"
 export TICKSMITH_TEST_KAFKA=127.0.0.1:$KAFKA_PORT
 export TICKSMITH_TEST_CASSANDRA=127.0.0.1:$CASSANDRA_PORT
 export TICKSMITH_TEST_KAFKA_LOGIN=127.0.0.1:$KAFKA_LOGIN_PORT

@@ -154,9 +154,44 @@ impl Settings {
         ])
     }
 
+    /// A member of a group that has one partition to give, of a topic without records.
+    pub fn lease_holder(&self, group: &str, holder: &str, timeout_ms: u64) -> ClientConfig {
+        let mut client = self.client(&[
+            ("group.id", group.to_owned()),
+            ("enable.auto.commit", "false".into()),
+            ("enable.auto.offset.store", "false".into()),
+            // Whoever holds the partition keeps it when others join.
+            ("partition.assignment.strategy", "cooperative-sticky".into()),
+            ("session.timeout.ms", timeout_ms.to_string()),
+            // Thrown out or not is known soon.
+            ("heartbeat.interval.ms", (timeout_ms / 6).clamp(100, 1_000).to_string()),
+            ("max.poll.interval.ms", timeout_ms.max(300_000).to_string()),
+            // There is nothing to read.
+            ("fetch.wait.max.ms", "5000".into()),
+        ]);
+        client.set("client.id", holder);
+        client
+    }
+
     /// Asks for metadata and for watermarks that include open transactions.
     pub fn cluster(&self) -> ClientConfig {
         self.client(&[("isolation.level", "read_uncommitted".into())])
+    }
+
+    /// Looks at the group from outside, without joining it: what it has committed as of now, open
+    /// transactions left aside, and single records.
+    pub fn observer(&self) -> ClientConfig {
+        self.client(&[
+            ("group.id", self.kafka.group.clone()),
+            ("enable.auto.commit", "false".into()),
+            ("enable.auto.offset.store", "false".into()),
+            ("isolation.level", "read_uncommitted".into()),
+            ("auto.offset.reset", "error".into()),
+            // One record a partition is wanted, and whole batches are sent.
+            ("queued.min.messages", "1".into()),
+            ("fetch.message.max.bytes", "65536".into()),
+            ("fetch.wait.max.ms", "10".into()),
+        ])
     }
 
     /// Creates and describes topics.

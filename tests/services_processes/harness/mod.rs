@@ -9,6 +9,7 @@ mod kafka;
 pub mod network;
 pub mod process;
 pub mod proxy;
+pub mod steady;
 pub mod world;
 
 use std::path::Path;

@@ -1,5 +1,6 @@
 //! Topics, group, keyspace and files that belong to one case alone, and the commands run in it.
 
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -43,7 +44,7 @@ impl World {
         };
         world.set("KAFKA__BOOTSTRAP", &server("TICKSMITH_TEST_KAFKA"));
         world.set("CASSANDRA__CONTACT_POINTS", &server("TICKSMITH_TEST_CASSANDRA"));
-        for topic in ["TRADES", "SILVER", "LATE", "REJECTED", "BARS", "CHANGELOG"] {
+        for topic in ["TRADES", "SILVER", "LATE", "REJECTED", "BARS", "CHANGELOG", "LEASES"] {
             let name = format!("{}.{}", world.name, topic.to_lowercase());
             world.set(&format!("TOPICS__{topic}"), &name);
         }
@@ -247,6 +248,18 @@ impl World {
         self.start(&["producer", "--url", url, "--symbols", &frames.symbols])
     }
 
+    /// What a process on this machine answers over HTTP, head and body.
+    pub fn get(&self, port: &str, path: &str) -> Result<String, String> {
+        let ask = || -> std::io::Result<String> {
+            let mut stream = std::net::TcpStream::connect(format!("127.0.0.1:{port}"))?;
+            write!(stream, "GET {path} HTTP/1.0\r\nhost: localhost\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        ask().map_err(|error| error.to_string())
+    }
+
     pub fn observer(&self) -> Observer {
         self.observer_of("TOPICS__TRADES")
     }
@@ -315,7 +328,7 @@ pub fn address_in(said: &str) -> Option<String> {
 }
 
 /// A port that was free a moment ago.
-fn free_port() -> String {
+pub fn free_port() -> String {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     listener.local_addr().expect("an address").port().to_string()
 }
