@@ -19,7 +19,7 @@ OPEN_TESTS := $(filter-out $(SECURE_TESTS) $(CLUSTER_TESTS),$(filter services_%,
 SERVER_FREE_TESTS := $(filter-out services_%,$(TESTS))
 
 .PHONY: help demo docker-up docker-down topics cassandra-init install producer stream-job spark-job simulate dev \
-	test test-unit test-integration test-secure test-cluster test-all simulate-test chaos soak fuzz \
+	test test-unit test-integration test-secure test-cluster test-all simulate-test outage chaos soak fuzz \
 	format lint deny check infra-up infra-down infra-status bench release
 
 help: ## List the targets
@@ -143,6 +143,17 @@ test-secure: ## Its part on servers that want TLS, certificates and passwords
 	@$(NEED) cargo cc java maven openssl
 	TICKSMITH_INFRA_SECURE=yes scripts/with-services.sh \
 		cargo test --locked $(addprefix --test ,$(SECURE_TESTS)) $(ARGS)
+
+MINUTES ?= 10
+RATE ?= 5000
+SIZE_MIB ?= 200
+
+outage: ## Take Kafka away for MINUTES=10 at RATE=5000 trades/s with SIZE_MIB=200 for the spool; count what came of it
+	@$(NEED) cargo cc java maven python
+	@scripts/foreign-venv.sh > /dev/null
+	cargo build --locked --profile demo
+	TICKSMITH_BIN=$(abspath $(TARGET_DIR))/demo/ticksmith MINUTES=$(MINUTES) RATE=$(RATE) SIZE_MIB=$(SIZE_MIB) \
+		TICKSMITH_INFRA_SERVICES=kafka scripts/with-services.sh scripts/outage.sh
 
 test-cluster: ## Kill nodes of a Cassandra of three; three minutes and 3 GB of memory, no part of the others
 	@$(NEED) cargo cc java maven python

@@ -120,7 +120,6 @@ fn run(broker: &Arc<Broker>, beat_records: usize) -> Instant {
             drain_deadline_ms: 60_000,
             silver_topic: false,
             provisional_to_topic: false,
-            exactly_once: true,
             until_end: true,
             drain: false,
         },

@@ -51,6 +51,7 @@ Examples:
     ticksmith simulate                         a Finnhub of one's own, when there is no key
     ticksmith producer --symbols AAPL,MSFT     feed to Kafka
     ticksmith stream                           Kafka to bars in Cassandra
+    ticksmith status                           members, partitions, lag, watermarks, what is wrong
     ticksmith bars --symbol AAPL --interval 1h --format csv
     ticksmith rebuild --symbol AAPL --from 2026-01-05T14:00:00Z --to 2026-01-05T21:00:00Z
     ticksmith reset --by-duration 2h           what reading the last hours again would mean
@@ -120,6 +121,8 @@ pub enum Command {
     Rebuild(role::rebuild::Args),
     /// Go back in the trades topic: read it again and write its bars as a new generation
     Reset(role::reset::Args),
+    /// Show who reads, how far, what state there is, and what is wrong
+    Status(role::status::Args),
     /// Create the Kafka topics, or report what differs
     Topics(role::topics::Args),
     /// Create the Cassandra keyspace and tables, or report what differs
@@ -149,6 +152,7 @@ impl Command {
             Self::Audit(args) => args.apply(config),
             Self::Rebuild(args) => args.apply(config),
             Self::Reset(args) => args.apply(config),
+            Self::Status(args) => args.apply(config),
             Self::Topics(args) => args.apply(config),
             Self::CassandraInit(args) => args.apply(config),
             Self::Config(args) => args.apply(config),
@@ -169,6 +173,7 @@ impl Command {
             Self::Audit(args) => role::audit::run(args, config),
             Self::Rebuild(args) => role::rebuild::run(args, config),
             Self::Reset(args) => role::reset::run(args, config),
+            Self::Status(args) => role::status::run(args, config),
             Self::Topics(args) => role::topics::run(args, config),
             Self::CassandraInit(args) => role::cassandra_init::run(args, config),
             Self::Config(args) => role::config::run(args, config),

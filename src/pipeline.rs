@@ -53,8 +53,6 @@ pub struct Schedule {
     pub drain_deadline_ms: u64,
     pub silver_topic: bool,
     pub provisional_to_topic: bool,
-    /// Committed offset and state must agree; false under `at_least_once`.
-    pub exactly_once: bool,
     /// Stop at the end offsets seen at start.
     pub until_end: bool,
     /// At that end, emit the windows still open, marked provisional.
@@ -114,7 +112,6 @@ pub fn run(mut parts: Parts, shutdown: Shutdown) -> Result<BeatReport> {
         Arc::clone(&parts.avro),
         Arc::clone(&parts.rules),
         log.partition_count(),
-        parts.schedule.exactly_once,
         parts.trades_topic.clone(),
     );
     let outbox = Outbox::new(Arc::clone(&parts.avro), parts.trades_topic.clone(), &parts.schedule);
@@ -370,7 +367,7 @@ impl Pipeline {
         for (partition, engine) in self.partitions.engines() {
             let next_offset = engine.next_offset();
             // A log that is away is not asked for every partition: each question takes its time.
-            let end_offset = is_answering.then(|| self.log.end_offset(partition).ok()).flatten();
+            let end_offset = is_answering.then(|| self.log.newest_end(partition).ok()).flatten();
             is_answering = end_offset.is_some();
             let end_offset = end_offset.unwrap_or(next_offset).max(next_offset);
             let tally = engine.tally();

@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 15] = [
     "up",
     "producer",
     "stream",
@@ -17,6 +17,11 @@ const COMMANDS: [&str; 10] = [
     "verify",
     "bars",
     "trades",
+    "explain",
+    "audit",
+    "rebuild",
+    "reset",
+    "status",
     "topics",
     "cassandra-init",
     "config",
@@ -88,8 +93,24 @@ fn every_command_has_a_page_of_help() {
         let page = place.run(&[command, "--help"], &[("FINNHUB_API_KEY", SECRET)]);
         assert_eq!(page.code, Some(0), "{command}");
         assert!(page.stdout.contains("Usage: ticksmith"), "{page:?}");
+        assert_page_is_like_the_others(command, &page.stdout);
         assert!(!page.stdout.contains(SECRET), "{page:?}");
     }
+}
+
+/// A page fits 100 columns, and ends with examples before exit codes, where it has them.
+fn assert_page_is_like_the_others(command: &str, page: &str) {
+    for line in page.lines() {
+        assert!(line.chars().count() <= 100, "{command}: {line}");
+    }
+    let found: Vec<usize> =
+        ["Usage:", "Options:", "Configuration:", "\nExamples:\n", "\nExit codes:\n"]
+            .iter()
+            .filter_map(|heading| page.find(heading))
+            .collect();
+    assert!(found.is_sorted(), "{command}: its parts stand in another order: {page}");
+    let run_together = page.matches("Exit codes: ").count();
+    assert_eq!(run_together, 0, "{command}: exit codes stand on lines of their own");
 }
 
 #[test]

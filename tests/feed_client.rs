@@ -6,19 +6,20 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use ticksmith::config::Secret;
 use ticksmith::error::{Error, Result};
 use ticksmith::model::{Element, Frame};
+use ticksmith::port::Tenure;
 use ticksmith::runtime::{BackoffBounds, Shutdown, SystemClock};
 use ticksmith::websocket::simulator::{
     Fault, FaultTiming, MarketOptions, Recording, SimulatorOptions, Source, Speed, serve,
 };
 use ticksmith::websocket::{
-    Address, Client, ClientOptions, ConnectionIds, Happening, Signal, Trust, spread_symbols,
+    Address, Client, ClientOptions, ConnectionIds, Happening, Lease, Signal, Trust, spread_symbols,
 };
 
 const KEY: &str = "a-key-that-nobody-may-see";
@@ -60,6 +61,7 @@ fn options(url: &str, symbols: &[&str]) -> ClientOptions {
             max: Duration::from_millis(5),
             throttled: Duration::from_millis(20),
         },
+        lease: Lease::unneeded(),
     }
 }
 
@@ -97,6 +99,14 @@ impl Running {
     async fn until_disconnected(&mut self) -> String {
         self.until(|happening| match happening {
             Happening::Disconnected { detail } => Some(detail),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn until_standby(&mut self) -> String {
+        self.until(|happening| match happening {
+            Happening::StandsBy { detail } => Some(detail),
             _ => None,
         })
         .await
@@ -290,8 +300,8 @@ async fn a_silent_connection_is_noticed_and_made_anew() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dropped_connection_is_made_anew_under_a_higher_id() {
     let shutdown = Shutdown::default();
-    let url =
-        start(SimulatorOptions { fault: Some(Fault::Drop), ..market(500.0) }, &shutdown).await;
+    let dropping = SimulatorOptions { fault: Some(Fault::Drop), ..market(500.0) };
+    let url = start(dropping, &shutdown).await;
     let mut client = connect(options(&url, &["AAPL", "MSFT"]));
     let mut last = 0;
     for _ in 0..3 {
@@ -417,4 +427,74 @@ async fn what_is_no_websocket_client_does_not_disturb_the_simulator() {
     let mut client = connect(options(&url, &["AAPL"]));
     client.until_trades().await;
     client.stop().await;
+}
+
+/// A client whose lease is in the test's hands.
+fn leased(url: &str, first: Tenure) -> (Running, watch::Sender<Tenure>) {
+    let (sender, receiver) = watch::channel(first);
+    let lease = Lease::new(receiver);
+    (connect(ClientOptions { lease, ..options(url, &["AAPL"]) }), sender)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_reads_while_it_has_the_lease_and_gives_way_when_another_has_it() {
+    let shutdown = Shutdown::default();
+    let url = start(market(500.0), &shutdown).await;
+    let (mut client, tenure) = leased(&url, Tenure::Elsewhere);
+    assert!(client.until_standby().await.contains("another producer holds the lease"));
+    assert!(client.signals.try_recv().is_err(), "it does not connect");
+    tenure.send_replace(Tenure::Held);
+    let first = client.until_connected().await;
+    client.until_trades().await;
+    for passing in [Tenure::Asked, Tenure::Presumed, Tenure::Asked, Tenure::Held] {
+        tenure.send_replace(passing);
+        client.until_trades().await;
+    }
+    tenure.send_replace(Tenure::Elsewhere);
+    assert!(client.until_disconnected().await.contains("another producer"));
+    client.until_standby().await;
+    let mut other = connect(options(&url, &["AAPL"]));
+    other.until_trades().await;
+    other.stop().await;
+    tenure.send_replace(Tenure::Held);
+    assert!(client.until_connected().await > first);
+    client.stop().await;
+    assert!(tenure.is_closed(), "the lease is given back");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_lease_is_asked_for_nothing_new_is_opened() {
+    let shutdown = Shutdown::default();
+    let dropping = SimulatorOptions { fault: Some(Fault::Drop), ..market(500.0) };
+    let url = start(dropping, &shutdown).await;
+    let (mut client, tenure) = leased(&url, Tenure::Presumed);
+    client.until_trades().await;
+    tenure.send_replace(Tenure::Asked);
+    client.until_disconnected().await;
+    assert!(client.until_standby().await.contains("asking"));
+    tenure.send_replace(Tenure::Presumed);
+    client.until_connected().await;
+    tenure.send_replace(Tenure::Refused("no such group".into()));
+    let error = client.outcome().await.expect_err("no lease").to_string();
+    assert!(error.contains("no such group"), "{error}");
+}
+
+/// The old holder's connection lives on for a while: the feed drops both.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_in_use_is_tried_again_soon_by_the_holder_and_not_by_one_who_presumes() {
+    let url = closing_server(None, "token already in use").await;
+    for (tenure, is_held) in [(Tenure::Held, true), (Tenure::Presumed, false)] {
+        let (sender, receiver) = watch::channel(tenure);
+        let mut patient = options(&url, &["AAPL"]);
+        patient.lease = Lease::new(receiver);
+        patient.backoff.throttled = Duration::from_secs(3_600);
+        let mut client = connect(patient);
+        client.until_disconnected().await;
+        // Word that the lease is ours ends the long wait.
+        if !is_held {
+            sender.send_replace(Tenure::Held);
+        }
+        client.until_connected().await;
+        client.stop().await;
+    }
 }

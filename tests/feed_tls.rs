@@ -26,7 +26,7 @@ use ticksmith::model::Frame;
 use ticksmith::runtime::{BackoffBounds, Shutdown, SystemClock};
 use ticksmith::websocket::simulator::{MarketOptions, SimulatorOptions, Source, serve};
 use ticksmith::websocket::{
-    Address, Client, ClientOptions, ConnectionIds, Happening, Signal, Trust,
+    Address, Client, ClientOptions, ConnectionIds, Happening, Lease, Signal, Trust,
 };
 
 const KEY: &str = "a-key-that-nobody-may-see";
@@ -81,6 +81,7 @@ fn connect(url: &str, trust: Trust, shutdown: &Shutdown) -> mpsc::Receiver<Signa
         silence_after: Duration::from_secs(30),
         heartbeat_every: Duration::from_millis(50),
         backoff: BackoffBounds { initial: pause, max: pause, throttled: pause },
+        lease: Lease::unneeded(),
     };
     let (sender, signals) = mpsc::channel(64);
     let ids = Arc::new(ConnectionIds::new(1));

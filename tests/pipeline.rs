@@ -242,7 +242,6 @@ fn schedule() -> Schedule {
         drain_deadline_ms: 60_000,
         silver_topic: true,
         provisional_to_topic: false,
-        exactly_once: true,
         until_end: true,
         drain: false,
     }

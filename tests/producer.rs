@@ -88,6 +88,7 @@ fn produce(
     shutdown.request_after(Duration::from_secs(30));
     let outcome = run_producer(FeedRun {
         plan: plan_feed(&config).expect("a plan"),
+        leases: Vec::new(),
         config: &config,
         publisher: Box::new(memory),
         avro: Arc::new(Avro::single_object()),

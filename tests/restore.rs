@@ -166,7 +166,6 @@ fn run(log_factory: Box<dyn LogFactory>, live: Arc<Heard>) -> Result<BeatReport>
             drain_deadline_ms: 60_000,
             silver_topic: true,
             provisional_to_topic: false,
-            exactly_once: true,
             until_end: true,
             drain: false,
         },

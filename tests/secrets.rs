@@ -145,8 +145,7 @@ fn a_wrong_key_is_refused_in_words_without_it() {
 #[test]
 fn a_working_process_tells_no_secret_in_pages_metrics_logs_or_its_command_line() {
     let mut simulator = talkative(&["simulate", "--port", "0"]);
-    // It takes the key as it stands in the address.
-    let key = percent_encoded(SECRETS[0].1);
+    let key = SECRETS[0].1;
     let (_simulator, feed, _) = start(simulator.env("TICKSMITH__SIMULATOR__KEY", key), "ws://");
     let port = free_port();
     let mut up = talkative(&["up", "--port", &port, "--for", "1m", "--symbols", "AAPL"]);

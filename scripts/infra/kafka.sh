@@ -4,16 +4,26 @@
 KAFKA_PORT=${KAFKA_PORT:-9092}
 KAFKA_CONTROLLER_PORT=${KAFKA_CONTROLLER_PORT:-9093}
 KAFKA_HEAP=${KAFKA_HEAP:-768m}
+# Both set: a further open listener, advertised as the other port, where a test puts a proxy that leads to it.
+KAFKA_PROXIED_PORT=${KAFKA_PROXIED_PORT:-}
+KAFKA_PROXY_PORT=${KAFKA_PROXY_PORT:-}
 
 kafka_port() { printf '%s' "$KAFKA_PORT"; }
 
 kafka_check_ports() {
   need_port kafka "$KAFKA_PORT" KAFKA_PORT
   need_port kafka "$KAFKA_CONTROLLER_PORT" KAFKA_CONTROLLER_PORT
+  ! is_proxied || need_port kafka "$KAFKA_PROXIED_PORT" KAFKA_PROXIED_PORT
   is_secure || return 0
   need_port kafka "$KAFKA_LOGIN_PORT" KAFKA_LOGIN_PORT
   need_port kafka "$KAFKA_MUTUAL_PORT" KAFKA_MUTUAL_PORT
   need_port kafka "$KAFKA_ELSEWHERE_PORT" KAFKA_ELSEWHERE_PORT
+}
+
+is_proxied() { [[ -n $KAFKA_PROXIED_PORT && -n $KAFKA_PROXY_PORT ]]; }
+
+kafka_proxied() { # PORT
+  ! is_proxied || printf ',PROXIED://%s:%s' "$HOST" "$1"
 }
 
 kafka_configure() {
@@ -24,10 +34,10 @@ kafka_configure() {
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@$HOST:$KAFKA_CONTROLLER_PORT
-listeners=PLAINTEXT://$HOST:$KAFKA_PORT,CONTROLLER://$HOST:$KAFKA_CONTROLLER_PORT$secure
-advertised.listeners=PLAINTEXT://$HOST:$KAFKA_PORT$secure
+listeners=PLAINTEXT://$HOST:$KAFKA_PORT,CONTROLLER://$HOST:$KAFKA_CONTROLLER_PORT$(kafka_proxied "$KAFKA_PROXIED_PORT")$secure
+advertised.listeners=PLAINTEXT://$HOST:$KAFKA_PORT$(kafka_proxied "$KAFKA_PROXY_PORT")$secure
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT$(kafka_secure_map)
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT$(kafka_secure_map)
 log.dirs=$INFRA_DIR/kafka/data
 
 # A misspelt topic is an error, not a new topic with the wrong partition count.

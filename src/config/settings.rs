@@ -92,6 +92,8 @@ sections! {
         spool_dir: String,
         spool_max_mib: u64,
         spool_sync_ms: u64,
+        lease: bool,
+        lease_timeout_ms: u64,
         http_port: u16,
     }
     Kafka {
@@ -122,6 +124,7 @@ sections! {
         rejected: String,
         bars: String,
         changelog: String,
+        leases: String,
         partitions: u32,
         replication: u32,
         trades_retention_hours: u32,

@@ -144,6 +144,7 @@ impl Checks<'_> {
         self.positive(producer.queue_frames as u64, "producer.queue_frames");
         self.positive(producer.spool_max_mib, "producer.spool_max_mib");
         self.positive(producer.spool_sync_ms, "producer.spool_sync_ms");
+        self.positive(producer.lease_timeout_ms, "producer.lease_timeout_ms");
     }
 
     fn kafka(&mut self) {
@@ -196,6 +197,7 @@ impl Checks<'_> {
             ("topics.rejected", &topics.rejected),
             ("topics.bars", &topics.bars),
             ("topics.changelog", &topics.changelog),
+            ("topics.leases", &topics.leases),
         ];
         let mut seen = BTreeSet::new();
         for (path, name) in names {

@@ -1,9 +1,12 @@
 //! The producer's write-ahead spool: what was numbered at the socket is on disk before it is sent,
 //! in one FIFO, so a log that is away for minutes is only a longer queue.
 //!
-//! It is a row of segments, each a SQLite file that is written once and deleted as a whole when all
-//! of it was acknowledged: freeing room then needs no room, which a full disk does not have. An
-//! append survives kill -9 of the process at once; the disk is synchronised every
+//! It is a row of segments, each a file that is only appended to and deleted as a whole when all
+//! of it was acknowledged: freeing room then needs no room, which a full disk does not have, and a
+//! byte that arrives is a byte on the disk. (An embedded database was tried: it writes a page or
+//! more for each small batch, eight times the bytes.)
+//!
+//! An append survives kill -9 of the process at once; the disk is synchronised every
 //! `producer.spool_sync_ms`, so a power cut costs at most that. Where the log stands is written in
 //! place with each synchronisation; what is sent again after a crash is a repeat by its seq.
 
@@ -11,9 +14,11 @@ mod progress;
 mod segment;
 
 use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::port::OutRecord;
@@ -24,11 +29,15 @@ use segment::{Reader, Segment, Written};
 
 /// A segment is followed by the next when it holds so much: small enough to free room soon. A small
 /// spool has smaller ones.
-const SEGMENT_BYTES: u64 = 8 << 20;
+const SEGMENT_BYTES: u64 = 1 << 20;
 const SEGMENTS_LEAST: u64 = 16;
 /// Room is offered again when so many hundredths of what filled the disk are left in use: one
 /// overflow is then one event, not thousands.
 const ROOM_AGAIN_PERCENT: u64 = 90;
+/// And when the disk takes so many bytes: what fills it may belong to others.
+const ROOM_AGAIN_BYTES: usize = 256 << 10;
+/// A full disk is not asked more often.
+const ASK_DISK_EVERY: Duration = Duration::from_millis(100);
 
 /// What a spool is made for.
 #[derive(Debug, Clone)]
@@ -71,6 +80,8 @@ struct State {
     file: ProgressFile,
     /// Bytes in use when an append found no room.
     full_at_bytes: Option<u64>,
+    /// When the full disk was asked last.
+    disk_asked: Option<Instant>,
     segment_bytes: u64,
     closed: bool,
     abandoned: bool,
@@ -96,6 +107,7 @@ impl Spool {
             progress,
             file,
             full_at_bytes: None,
+            disk_asked: None,
             segment_bytes: SEGMENT_BYTES.min(options.max_bytes / SEGMENTS_LEAST),
             closed: false,
             abandoned: false,
@@ -139,10 +151,13 @@ impl Spool {
     pub fn has_room(&self) -> bool {
         let mut state = self.lock();
         let used = state.used_bytes();
-        if state.full_at_bytes.is_some_and(|full| used * 100 > full * ROOM_AGAIN_PERCENT) {
-            return false;
+        if let Some(full) = state.full_at_bytes {
+            let is_freed = used * 100 <= full * ROOM_AGAIN_PERCENT;
+            if !is_freed || !state.disk_takes_more(&self.shared.options.directory) {
+                return false;
+            }
+            state.full_at_bytes = None;
         }
-        state.full_at_bytes = None;
         used < self.shared.options.max_bytes
     }
 
@@ -155,24 +170,28 @@ impl Spool {
             return Ok(true);
         }
         if !self.has_room() {
+            let mut state = self.lock();
+            let used = state.used_bytes();
+            state.full_at_bytes.get_or_insert(used);
             return Ok(false);
         }
-        let mut bytes = Vec::with_capacity(records.len() * 128);
-        records.iter().for_each(|record| segment::encode(&mut bytes, record));
+        let mut bytes = segment::encode(records);
         let mut state = self.lock();
-        let id = state.next_id;
-        match state.write(&self.shared.options.directory, id, &bytes)? {
-            Written::Whole => {
-                state.next_id += 1;
-                drop(state);
-                self.shared.changed.notify_all();
-                Ok(true)
-            }
-            Written::NoRoom => {
-                state.full_at_bytes = Some(state.used_bytes());
-                Ok(false)
-            }
+        let (id, directory) = (state.next_id, &self.shared.options.directory);
+        segment::number(&mut bytes, id);
+        let mut written = state.write(directory, id, &bytes)?;
+        if written == Written::NoRoom && state.make_room() {
+            written = state.write(directory, id, &bytes)?;
         }
+        if written == Written::NoRoom {
+            state.full_at_bytes = Some(state.used_bytes());
+            return Ok(false);
+        }
+        state.full_at_bytes = None;
+        state.next_id += 1;
+        drop(state);
+        self.shared.changed.notify_all();
+        Ok(true)
     }
 
     /// A reader that begins with the oldest batch that is not acknowledged.
@@ -262,6 +281,28 @@ impl State {
         self.segments.iter().map(Segment::bytes).sum()
     }
 
+    /// What was acknowledged may still be in the newest segment; false: nothing was.
+    fn make_room(&mut self) -> bool {
+        let before = self.used_bytes();
+        self.full_at_bytes = Some(before);
+        self.delete_consumed();
+        self.used_bytes() < before
+    }
+
+    /// Tried with a file, at most so often; false in between.
+    fn disk_takes_more(&mut self, directory: &Path) -> bool {
+        if self.disk_asked.is_some_and(|asked| asked.elapsed() < ASK_DISK_EVERY) {
+            return false;
+        }
+        self.disk_asked = Some(Instant::now());
+        let path = directory.join("room");
+        let written =
+            File::create(&path).and_then(|mut file| file.write_all(&vec![0; ROOM_AGAIN_BYTES]));
+        // What was not made needs no removal.
+        let _ = std::fs::remove_file(&path);
+        written.is_ok()
+    }
+
     fn write(&mut self, directory: &Path, id: i64, bytes: &[u8]) -> Result<Written> {
         let enough = self.segment_bytes;
         if self.segments.back().is_none_or(|segment| segment.bytes() >= enough) {
@@ -279,7 +320,7 @@ impl State {
         }
     }
 
-    /// The newest one too, when it has had enough: on a full disk it may be the only one.
+    /// The newest one too, when it has had enough; on a full disk whatever it holds.
     fn delete_consumed(&mut self) {
         let id = self.progress.acknowledged_id;
         while let Some(oldest) = self.segments.front() {
@@ -321,6 +362,9 @@ impl SpoolReader {
         let waited =
             self.spool.shared.changed.wait_timeout_while(self.spool.lock(), wait, nothing_new);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        // A file that is deleted and still open takes its room on the disk with it.
+        let is_kept = |open: &Reader| state.segments.iter().any(|one| one.path() == open.path());
+        self.open = self.open.take().filter(is_kept);
         if state.next_id <= self.next_id {
             return Ok(None);
         }
@@ -333,8 +377,8 @@ impl SpoolReader {
         }
         let Some(open) = &mut self.open else { return Ok(None) };
         let batch = open.next(self.next_id)?;
-        self.next_id = batch.as_ref().map_or(self.next_id, |batch| batch.id + 1);
-        Ok(batch)
+        self.next_id = batch.id + 1;
+        Ok(Some(batch))
     }
 }
 

@@ -10,6 +10,7 @@ mod feed_board;
 pub mod health;
 mod history;
 pub mod live_hub;
+pub mod probe;
 mod problem;
 mod rows;
 mod server;

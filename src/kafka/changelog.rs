@@ -10,6 +10,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use rustc_hash::FxBuildHasher;
 
+use super::cluster::ASK_WITHIN;
 use super::context::{PlainContext, describe};
 use super::fetch::{FetchQueue, Fetched};
 use super::settings::{Settings, refuse_client};
@@ -98,6 +99,25 @@ impl ChangelogReader {
             }
         }
         Ok(reading.newest)
+    }
+
+    /// Ends of the partitions `0..count` of a topic for readers of committed records.
+    pub fn stable_ends(&self, topic: &str, count: i32) -> Result<Vec<i64>> {
+        let mut list = TopicPartitionList::new();
+        for partition in 0..count {
+            list.add_partition_offset(topic, partition, Offset::End)
+                .map_err(|error| Error::Bug(format!("offset End: {error}")))?;
+        }
+        let unavailable = |problem: String| {
+            Error::Unavailable(format!("ends of topic '{topic}': {problem}; are all brokers up?"))
+        };
+        let found = self.consumer.offsets_for_times(list, ASK_WITHIN);
+        let found = found.map_err(|error| unavailable(error.to_string()))?;
+        let end = |partition| match found.find_partition(topic, partition).map(|one| one.offset()) {
+            Some(Offset::Offset(offset)) => Ok(offset),
+            other => Err(unavailable(format!("partition {partition} answers {other:?}"))),
+        };
+        (0..count).map(end).collect()
     }
 
     fn assign(&self, partition: i32, start: i64) -> Result<()> {

@@ -171,6 +171,16 @@ pub(super) fn unreachable_broker(bootstrap: &str, reason: &str, error: &KafkaErr
 /// Checks once what a session relies on, and returns the partition counts to pin.
 pub(super) fn check_topics(cluster: &Cluster, settings: &Settings) -> Result<PartitionCounts> {
     let counts = cluster.partition_counts(settings, &Topic::ALL)?;
+    check_same_count(settings, counts)?;
+    check_cleanup_policy(settings)?;
+    Ok(counts)
+}
+
+/// The state of a partition lives in the changelog partition of the same number.
+///
+/// # Errors
+/// `Config` when the two topics differ.
+pub(super) fn check_same_count(settings: &Settings, counts: PartitionCounts) -> Result<()> {
     let (trades, changelog) = (counts[Topic::Trades as usize], counts[Topic::Changelog as usize]);
     if trades != changelog {
         return Err(Error::Config(format!(
@@ -182,8 +192,7 @@ pub(super) fn check_topics(cluster: &Cluster, settings: &Settings) -> Result<Par
             settings.name(Topic::Changelog),
         )));
     }
-    check_cleanup_policy(settings)?;
-    Ok(counts)
+    Ok(())
 }
 
 /// Feed events have null keys and values: compaction would delete them, or refuse them.

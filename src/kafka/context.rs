@@ -18,7 +18,12 @@ use tracing::{debug, info, warn};
 use crate::telemetry;
 
 /// librdkafka's lines become ours; it writes nothing to standard error by itself.
-fn forward_log(client: &'static str, level: RDKafkaLogLevel, facility: &str, line: &str) {
+pub(super) fn forward_log(
+    client: &'static str,
+    level: RDKafkaLogLevel,
+    facility: &str,
+    line: &str,
+) {
     match level {
         // A setting meant for the other kind of client: expected, since all clients share them.
         _ if facility == "CONFWARN" => debug!(target: "kafka", client, facility, "{line}"),

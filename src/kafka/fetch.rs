@@ -172,6 +172,29 @@ impl<C: ConsumerContext> FetchQueue<C> {
     }
 }
 
+/// The offset after the newest record, as the broker told with its last answer to a fetch.
+pub(super) fn fetched_end<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+) -> Option<i64> {
+    let name = CString::new(topic).ok()?;
+    let (mut low, mut high) = (0, 0);
+    // SAFETY: handle and name are valid for the call, which only writes the two numbers.
+    let outcome = unsafe {
+        let client = consumer.client().native_ptr();
+        native::rd_kafka_get_watermark_offsets(
+            client,
+            name.as_ptr(),
+            partition,
+            &raw mut low,
+            &raw mut high,
+        )
+    };
+    // Negative: nothing was fetched yet.
+    (outcome == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(high)
+}
+
 impl<C: ConsumerContext> Drop for FetchQueue<C> {
     fn drop(&mut self) {
         // SAFETY: made in `new`, destroyed once, and the consumer that it belongs to is still

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use rdkafka::bindings::rd_kafka_resp_err_t as Code;
 use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::cluster::ASK_WITHIN;
 use super::context::{MemberContext, describe, is_member};
-use super::fetch::{FetchQueue, Fetched};
+use super::fetch::{FetchQueue, Fetched, fetched_end};
 use super::settings::{Settings, refuse_client};
 use crate::error::{Error, Result};
 use crate::port::{RawRecord, Topic};
@@ -44,6 +44,10 @@ pub(super) struct Member {
     consumer: Arc<BaseConsumer<MemberContext>>,
     topic: String,
     bootstrap: String,
+    group: String,
+    /// Empty: membership is dynamic.
+    instance_id: String,
+    heartbeat: Duration,
     owned: BTreeMap<i32, Position>,
     /// librdkafka was told the assignment, so it fetches.
     fetching: bool,
@@ -66,6 +70,9 @@ impl Member {
             consumer,
             topic,
             bootstrap: settings.kafka.bootstrap.clone(),
+            group: settings.kafka.group.clone(),
+            instance_id: settings.kafka.instance_id.clone(),
+            heartbeat: Duration::from_millis(settings.heartbeat_ms().into()),
             owned: BTreeMap::new(),
             fetching: false,
             membership: None,
@@ -111,8 +118,9 @@ impl Member {
     fn judge(&self, error: &KafkaError) -> Result<()> {
         use RDKafkaErrorCode::{GroupAuthorizationFailed, TopicAuthorizationFailed};
         use RDKafkaErrorCode::{UnknownTopic, UnknownTopicOrPartition};
-        if let KafkaError::MessageConsumptionFatal(code) = error {
-            return Err(Error::Rejoin(format!("group member: {code}; joining again")));
+        // The error of the event says only that there is a fatal one; the client keeps which.
+        if let Some((code, reason)) = self.consumer.client().fatal_error() {
+            return Err(self.judge_fatal(code, &reason));
         }
         let refuse = |problem: &str| {
             let (topic, on) = (&self.topic, &self.bootstrap);
@@ -127,6 +135,34 @@ impl Member {
             // Already told by the context; librdkafka reconnects by itself.
             _ => Ok(()),
         }
+    }
+
+    fn judge_fatal(&self, code: RDKafkaErrorCode, reason: &str) -> Error {
+        if code == RDKafkaErrorCode::FencedInstanceId {
+            let (id, group) = (&self.instance_id, &self.group);
+            return Error::Config(format!(
+                "kafka.instance_id '{id}': a newer process has joined group '{group}' with the \
+                 same id and has this one's partitions; give each process an id of its own"
+            ));
+        }
+        Error::Rejoin(format!("group member: {reason}; joining again"))
+    }
+
+    /// To be asked before a session that was fenced is replaced. A newer process with the same id
+    /// is told by the next heartbeat; to join again would only fence that one in turn.
+    ///
+    /// # Errors
+    /// `Config` when there is one.
+    pub fn check_identity(&mut self) -> Result<()> {
+        if self.instance_id.is_empty() {
+            return Ok(());
+        }
+        // One heartbeat may be on its way already.
+        let looks = 2 * self.heartbeat.as_millis() / EVENT_EVERY.as_millis() + 1;
+        for _ in 0..looks {
+            self.serve_events(EVENT_EVERY)?;
+        }
+        Ok(())
     }
 
     /// Hands out records of partitions that were sought. Returns how many, or a new assignment.
@@ -309,19 +345,18 @@ impl Member {
         Error::Unavailable(format!("offset of {} partition {partition}: {problem}", self.topic))
     }
 
+    /// End of the partition as told with the newest fetch, open transactions counted; `None` before
+    /// the first.
+    pub fn fetched_end(&self, partition: i32) -> Option<i64> {
+        fetched_end(&self.consumer, &self.topic, partition)
+    }
+
     /// # Errors
     /// `Restore` when the member was thrown out before it could take up its assignment.
     pub fn membership(&self) -> Result<&ConsumerGroupMetadata> {
         self.membership
             .as_ref()
             .ok_or_else(|| Error::Restore("no longer a member of the group; restoring".into()))
-    }
-
-    /// Commits outside of a transaction (at least once).
-    pub fn commit_offsets(&self, offsets: &TopicPartitionList) -> Result<()> {
-        self.consumer
-            .commit(offsets, CommitMode::Sync)
-            .map_err(|error| Error::Restore(format!("offsets not committed: {error}; restoring")))
     }
 }
 

@@ -3,14 +3,18 @@
 //!
 //! Clients of a session: the member (reads trades, holds the group membership), the writer
 //! (outputs, state and consumed offsets in one transaction), the cluster client (metadata,
-//! uncommitted watermarks), and, while restoring, a changelog reader.
+//! uncommitted watermarks), and, while restoring, a changelog reader. The producer side is a
+//! publisher, and a group member of its own for each lease.
 
+mod assignment;
 mod changelog;
 mod cluster;
 mod context;
 mod fetch;
+mod lease;
 mod member;
 mod moment;
+pub mod overview;
 mod publisher;
 mod security;
 mod session;
@@ -19,5 +23,6 @@ pub mod topics;
 mod writer;
 
 pub use cluster::active_members;
+pub use lease::{KafkaLease, LeaseClaim};
 pub use publisher::KafkaPublisher;
 pub use session::KafkaLogFactory;

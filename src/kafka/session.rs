@@ -10,8 +10,8 @@ use super::cluster::{Cluster, PartitionCounts, check_topics};
 use super::member::Member;
 use super::moment;
 use super::settings::Settings;
-use super::writer::Writer;
-use crate::config::Config;
+use super::writer::Writers;
+use crate::config::{self, Config};
 use crate::error::{Error, Result};
 use crate::port::log::{OnProgress, OnState};
 use crate::port::{Beat, Clock, Log, LogFactory, Polled, RawRecord, Restored, Topic, Written};
@@ -19,7 +19,8 @@ use crate::runtime::Shutdown;
 use crate::telemetry;
 
 /// Opens sessions of one process: all of them share one transactional id, so that a new session
-/// ends whatever transaction the one before it left open.
+/// ends whatever transaction the one before it left open. With `kafka.instance_id` a restarted
+/// process has the id of its predecessor, and ends what that one left open too.
 pub struct KafkaLogFactory {
     settings: Arc<Settings>,
     transactional_id: String,
@@ -33,8 +34,11 @@ impl KafkaLogFactory {
     pub fn new(config: &Config, clock: Arc<dyn Clock>) -> Result<Self> {
         let settings = Arc::new(Settings::new(config)?);
         // Unique per process: two processes with one id would fence each other for ever.
-        let process: u64 = rand::random();
-        let transactional_id = format!("{}-{process:016x}", settings.kafka.group);
+        let config::Kafka { group, instance_id, .. } = &settings.kafka;
+        let transactional_id = match instance_id.as_str() {
+            "" => format!("{group}-{:016x}", rand::random::<u64>()),
+            instance_id => format!("{group}-{instance_id}"),
+        };
         Ok(Self { settings, transactional_id, clock, stop: Shutdown::default() })
     }
 
@@ -51,15 +55,15 @@ impl LogFactory for KafkaLogFactory {
     fn open(&mut self) -> Result<Box<dyn Log>> {
         let cluster = Cluster::connect(&self.settings)?;
         let counts = check_topics(&cluster, &self.settings)?;
-        let clock = Arc::clone(&self.clock);
-        let stop = self.stop.clone();
-        let writer = Writer::open(&self.settings, &self.transactional_id, counts, clock, stop)?;
-        if writer.is_transactional() {
-            telemetry::log::opened(&self.transactional_id);
-        }
+        let (settings, id) = (&self.settings, &self.transactional_id);
+        let writers = match settings.kafka.instance_id.as_str() {
+            "" => Some(Writers::open(settings, id, counts, &self.clock, &self.stop)?),
+            _ => None,
+        };
         Ok(Box::new(KafkaSession {
-            member: Some(Member::join(&self.settings)?),
-            writer,
+            member: Some(Member::join(settings)?),
+            writers,
+            transactional_id: id.clone(),
             changelog: None,
             cluster,
             counts,
@@ -73,7 +77,11 @@ impl LogFactory for KafkaLogFactory {
 struct KafkaSession {
     /// `None` after `close`.
     member: Option<Member>,
-    writer: Writer,
+    /// With `kafka.instance_id` opened only when there is something to restore: of two processes
+    /// with one identity the one that joined last has the partitions, and it has to be the one
+    /// that fences the other.
+    writers: Option<Writers>,
+    transactional_id: String,
     /// Lives while partitions are being restored.
     changelog: Option<ChangelogReader>,
     cluster: Cluster,
@@ -86,6 +94,15 @@ struct KafkaSession {
 impl KafkaSession {
     fn member(&mut self) -> Result<&mut Member> {
         self.member.as_mut().ok_or_else(|| Error::Rejoin("this session was closed".into()))
+    }
+
+    fn open_writers(&mut self) -> Result<()> {
+        if self.writers.is_none() {
+            let id = &self.transactional_id;
+            self.writers =
+                Some(Writers::open(&self.settings, id, self.counts, &self.clock, &self.stop)?);
+        }
+        Ok(())
     }
 
     /// A topic whose partitions were added to would send keys elsewhere than their state is.
@@ -133,7 +150,8 @@ impl Log for KafkaSession {
         Ok(Polled { records, assignment })
     }
 
-    /// Order matters. First the committed offset, waiting until it is stable; then the end of the
+    /// Order matters. First an end to what an earlier session of this identity left open; then the
+    /// committed offset, waiting until it is stable; then the end of the
     /// changelog with open transactions counted; then its records up to there. A predecessor's
     /// transaction that holds offset N also holds the state at N: reading the changelog's end after
     /// the offset is stable makes sure that this state lies below the end.
@@ -143,6 +161,7 @@ impl Log for KafkaSession {
         on_state: &mut OnState<'_>,
         on_progress: &mut OnProgress<'_>,
     ) -> Result<Restored> {
+        self.open_writers()?;
         // As long as a dead predecessor's transaction may stay open, and some.
         let timeout_ms = u64::from(self.settings.kafka.transaction_timeout_ms) + 15_000;
         let stop = self.stop.clone();
@@ -174,15 +193,16 @@ impl Log for KafkaSession {
         }
         let began_us = self.clock.monotonic_us();
         let offsets = self.offset_list(beat)?;
-        let Some(member) = &self.member else {
+        self.open_writers()?;
+        let (Some(member), Some(writers)) = (&mut self.member, &self.writers) else {
             return Err(Error::Rejoin("this session was closed".into()));
         };
-        if self.writer.is_transactional() {
-            self.writer.commit(&beat.records, &offsets, member.membership()?)?;
-        } else {
-            self.writer.write(&beat.records)?;
-            member.commit_offsets(&offsets)?;
+        let outcome = writers.commit(&beat.records, &offsets, member.membership()?);
+        // Who is to stop does not join again, whoever fenced it.
+        if matches!(outcome, Err(Error::Rejoin(_))) && !self.stop.is_requested() {
+            member.check_identity()?;
         }
+        outcome?;
         telemetry::log::committed(beat.records.len(), self.clock.monotonic_us() - began_us);
         Ok(())
     }
@@ -193,6 +213,15 @@ impl Log for KafkaSession {
 
     fn end_offset(&mut self, partition: i32) -> Result<i64> {
         self.member()?.stable_end(partition)
+    }
+
+    /// A question would wait behind a fetch that waits for records itself: a tenth of a second for
+    /// each partition, in which nothing is read.
+    fn newest_end(&mut self, partition: i32) -> Result<i64> {
+        match self.member()?.fetched_end(partition) {
+            Some(end) => Ok(end),
+            None => self.end_offset(partition),
+        }
     }
 
     fn written_since(&mut self, partition: i32, time_ms: i64) -> Result<Option<Written>> {

@@ -101,6 +101,11 @@ impl Settings {
         client
     }
 
+    /// A member shows itself to the group this often, ms.
+    pub fn heartbeat_ms(&self) -> u32 {
+        (self.kafka.session_timeout_ms / 3).clamp(100, 3000)
+    }
+
     /// Reads trades as a member of the group.
     pub fn member(&self) -> ClientConfig {
         let session_ms = self.kafka.session_timeout_ms;
@@ -118,7 +123,7 @@ impl Settings {
             // The end is told, so that a position passes control records that no record follows.
             ("enable.partition.eof", "true".into()),
             ("session.timeout.ms", session_ms.to_string()),
-            ("heartbeat.interval.ms", (session_ms / 3).clamp(100, 3000).to_string()),
+            ("heartbeat.interval.ms", self.heartbeat_ms().to_string()),
             ("max.poll.interval.ms", self.kafka.max_poll_interval_ms.max(session_ms).to_string()),
             ("queued.max.messages.kbytes", self.kafka.consumer_queue_kib.to_string()),
             // A full queue is asked again soon: the default of a second starves a fast reader.
@@ -149,9 +154,44 @@ impl Settings {
         ])
     }
 
+    /// A member of a group that has one partition to give, of a topic without records.
+    pub fn lease_holder(&self, group: &str, holder: &str, timeout_ms: u64) -> ClientConfig {
+        let mut client = self.client(&[
+            ("group.id", group.to_owned()),
+            ("enable.auto.commit", "false".into()),
+            ("enable.auto.offset.store", "false".into()),
+            // Whoever holds the partition keeps it when others join.
+            ("partition.assignment.strategy", "cooperative-sticky".into()),
+            ("session.timeout.ms", timeout_ms.to_string()),
+            // Thrown out or not is known soon.
+            ("heartbeat.interval.ms", (timeout_ms / 6).clamp(100, 1_000).to_string()),
+            ("max.poll.interval.ms", timeout_ms.max(300_000).to_string()),
+            // There is nothing to read.
+            ("fetch.wait.max.ms", "5000".into()),
+        ]);
+        client.set("client.id", holder);
+        client
+    }
+
     /// Asks for metadata and for watermarks that include open transactions.
     pub fn cluster(&self) -> ClientConfig {
         self.client(&[("isolation.level", "read_uncommitted".into())])
+    }
+
+    /// Looks at the group from outside, without joining it: what it has committed as of now, open
+    /// transactions left aside, and single records.
+    pub fn observer(&self) -> ClientConfig {
+        self.client(&[
+            ("group.id", self.kafka.group.clone()),
+            ("enable.auto.commit", "false".into()),
+            ("enable.auto.offset.store", "false".into()),
+            ("isolation.level", "read_uncommitted".into()),
+            ("auto.offset.reset", "error".into()),
+            // One record a partition is wanted, and whole batches are sent.
+            ("queued.min.messages", "1".into()),
+            ("fetch.message.max.bytes", "65536".into()),
+            ("fetch.wait.max.ms", "10".into()),
+        ])
     }
 
     /// Creates and describes topics.
@@ -170,7 +210,7 @@ impl Settings {
         self.client(&all)
     }
 
-    /// Writes beats, all or nothing.
+    /// Writes beats, or the state and the offsets of beats, all or nothing.
     pub fn transactional_writer(&self, transactional_id: &str) -> ClientConfig {
         self.producer(&[
             ("transactional.id", transactional_id.to_owned()),
@@ -182,7 +222,7 @@ impl Settings {
         ])
     }
 
-    /// Writes beats at least once.
+    /// Writes the outputs of beats, each record at least once.
     pub fn plain_writer(&self) -> ClientConfig {
         self.producer(&[
             ("message.timeout.ms", self.kafka.transaction_timeout_ms.to_string()),

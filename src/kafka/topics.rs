@@ -18,7 +18,6 @@ const HOUR_MS: u64 = 3_600_000;
 /// What a topic should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicPlan {
-    pub topic: Topic,
     pub name: String,
     pub partitions: u32,
     pub replication: u32,
@@ -52,7 +51,8 @@ pub struct TopicReport {
 
 /// The plan of all topics.
 pub fn plan(topics: &Topics) -> Vec<TopicPlan> {
-    Topic::ALL.iter().map(|topic| plan_of(topics, *topic)).collect()
+    let of_records = Topic::ALL.iter().map(|topic| plan_of(topics, *topic));
+    of_records.chain([plan_of_leases(topics)]).collect()
 }
 
 fn plan_of(topics: &Topics, topic: Topic) -> TopicPlan {
@@ -78,11 +78,20 @@ fn plan_of(topics: &Topics, topic: Topic) -> TopicPlan {
         ],
     };
     TopicPlan {
-        topic,
         name: super::settings::topic_name(topics, topic).to_owned(),
         partitions: topics.partitions,
         replication: topics.replication,
         settings,
+    }
+}
+
+/// Nothing is ever written to it: members of a group take turns in holding its partition.
+fn plan_of_leases(topics: &Topics) -> TopicPlan {
+    TopicPlan {
+        name: topics.leases.clone(),
+        partitions: 1,
+        replication: topics.replication,
+        settings: vec![("cleanup.policy", "delete".to_owned())],
     }
 }
 
@@ -201,10 +210,11 @@ mod tests {
 
     #[test]
     fn only_the_changelog_is_compacted() {
-        for plan in plan(&topics()) {
-            let policy = if plan.topic == Topic::Changelog { "compact" } else { "delete" };
+        let topics = topics();
+        for plan in plan(&topics) {
+            let policy = if plan.name == topics.changelog { "compact" } else { "delete" };
             assert_eq!(plan.settings[0], ("cleanup.policy", policy.to_owned()), "{}", plan.name);
-            assert_eq!(plan.partitions, 6);
+            assert_eq!(plan.partitions, if plan.name == topics.leases { 1 } else { 6 });
         }
     }
 

@@ -1,14 +1,14 @@
-//! The producer of a session: one transaction per beat, and what each failure means.
+//! The producers of a session: one transaction per beat, and what each failure means.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::TopicPartitionList;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use rdkafka::{ClientConfig, TopicPartitionList};
 
 use super::cluster::PartitionCounts;
 use super::context::{DeliveryContext, flush};
@@ -35,11 +35,61 @@ enum Failure {
     Lost(String),
 }
 
-pub(super) struct Writer {
+/// What a session writes with.
+pub(super) struct Writers {
+    /// State and offsets, and with `exactly_once` everything else.
+    transactional: Writer,
+    /// Outputs of `at_least_once`. State stays in the transaction even there: half a beat of it, or
+    /// that of a member thrown out long ago, would make wrong bars and not only repeats.
+    plain: Option<Writer>,
+}
+
+impl Writers {
+    /// Ends what an earlier session of the same id left open.
+    ///
+    /// # Errors
+    /// `Unavailable` when no transaction can begin on this cluster.
+    pub fn open(
+        settings: &Settings,
+        transactional_id: &str,
+        counts: PartitionCounts,
+        clock: &Arc<dyn Clock>,
+        stop: &Shutdown,
+    ) -> Result<Self> {
+        let open =
+            |client| Writer::open(&client, settings, counts, Arc::clone(clock), stop.clone());
+        let transactional = open(settings.transactional_writer(transactional_id))?;
+        transactional.init(&settings.kafka.bootstrap)?;
+        telemetry::log::opened(transactional_id);
+        let plain = match settings.guarantee {
+            Guarantee::ExactlyOnce => None,
+            Guarantee::AtLeastOnce => Some(open(settings.plain_writer())?),
+        };
+        Ok(Self { transactional, plain })
+    }
+
+    /// See `Log::commit`. `group` is the membership of the assignment: a member that lost its
+    /// partitions is refused by the broker because its generation is over.
+    pub fn commit(
+        &self,
+        records: &[OutRecord],
+        offsets: &TopicPartitionList,
+        group: &ConsumerGroupMetadata,
+    ) -> Result<()> {
+        let Some(plain) = &self.plain else {
+            return self.transactional.commit(records.iter(), offsets, group);
+        };
+        let is_state = |record: &&OutRecord| record.topic == Topic::Changelog;
+        // First what may come twice: what is told as done has been written.
+        plain.write(records.iter().filter(|record| !is_state(record)))?;
+        self.transactional.commit(records.iter().filter(is_state), offsets, group)
+    }
+}
+
+struct Writer {
     producer: ThreadedProducer<DeliveryContext>,
     names: [String; Topic::ALL.len()],
     counts: PartitionCounts,
-    guarantee: Guarantee,
     /// All tries of one step together.
     bound: Duration,
     clock: Arc<dyn Clock>,
@@ -47,34 +97,24 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Ends what an earlier session of the same id left open.
-    pub fn open(
+    fn open(
+        client: &ClientConfig,
         settings: &Settings,
-        transactional_id: &str,
         counts: PartitionCounts,
         clock: Arc<dyn Clock>,
         stop: Shutdown,
     ) -> Result<Self> {
-        let client = match settings.guarantee {
-            Guarantee::ExactlyOnce => settings.transactional_writer(transactional_id),
-            Guarantee::AtLeastOnce => settings.plain_writer(),
-        };
         let context = DeliveryContext::new("writer");
-        let producer = ThreadedProducer::from_config_and_context(&client, context)
+        let producer = ThreadedProducer::from_config_and_context(client, context)
             .map_err(|error| refuse_client(&error))?;
-        let writer = Self {
+        Ok(Self {
             producer,
             names: Topic::ALL.map(|topic| settings.name(topic).to_owned()),
             counts,
-            guarantee: settings.guarantee,
             bound: Duration::from_millis(u64::from(settings.kafka.transaction_timeout_ms)),
             clock,
             stop,
-        };
-        if settings.guarantee == Guarantee::ExactlyOnce {
-            writer.init(&settings.kafka.bootstrap)?;
-        }
-        Ok(writer)
+        })
     }
 
     fn init(&self, bootstrap: &str) -> Result<()> {
@@ -89,11 +129,9 @@ impl Writer {
         )
     }
 
-    /// See `Log::commit`. `group` is the membership of the assignment: a member that lost its
-    /// partitions is refused by the broker because its generation is over.
-    pub fn commit(
+    fn commit<'a>(
         &self,
-        records: &[OutRecord],
+        records: impl Iterator<Item = &'a OutRecord>,
         offsets: &TopicPartitionList,
         group: &ConsumerGroupMetadata,
     ) -> Result<()> {
@@ -121,7 +159,7 @@ impl Writer {
     }
 
     /// Produces and waits for the acknowledgements, without a transaction.
-    pub fn write(&self, records: &[OutRecord]) -> Result<()> {
+    fn write<'a>(&self, records: impl Iterator<Item = &'a OutRecord>) -> Result<()> {
         let failed_before = self.producer.context().failed();
         let again =
             |reason: String| Error::Restore(format!("beat not written: {reason}; restoring"));
@@ -138,11 +176,10 @@ impl Writer {
         }
     }
 
-    pub fn is_transactional(&self) -> bool {
-        self.guarantee == Guarantee::ExactlyOnce
-    }
-
-    fn produce(&self, records: &[OutRecord]) -> std::result::Result<(), Failure> {
+    fn produce<'a>(
+        &self,
+        records: impl Iterator<Item = &'a OutRecord>,
+    ) -> std::result::Result<(), Failure> {
         for record in records {
             let topic = record.topic as usize;
             let mut out = base_record(record, &self.names[topic], self.counts[topic]);

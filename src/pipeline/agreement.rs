@@ -15,8 +15,6 @@ pub struct Standing<'a> {
     pub trades_topic: &'a str,
     pub records: &'a [StateRecord],
     pub restored: Restored,
-    /// Offsets and state are of one transaction.
-    pub exactly_once: bool,
 }
 
 impl Standing<'_> {
@@ -61,9 +59,7 @@ impl Standing<'_> {
             _ => None,
         });
         match (meta, self.restored.committed) {
-            (None, None) if self.records.is_empty() || !self.exactly_once => Ok(None),
-            // Records go first and offsets second there, so the state may be ahead.
-            (Some(meta), _) if !self.exactly_once => Ok(Some(meta.next_offset)),
+            (None, None) if self.records.is_empty() => Ok(None),
             (Some(meta), Some(committed)) if meta.next_offset == committed => {
                 self.check_whole(meta).map(|()| Some(committed))
             }

@@ -25,7 +25,6 @@ pub struct Partitions {
     avro: Arc<Avro>,
     rules: Arc<Rules>,
     partition_count: u32,
-    exactly_once: bool,
     /// Its name, for what has to be said of it.
     trades_topic: String,
     engines: BTreeMap<i32, Engine>,
@@ -38,14 +37,12 @@ impl Partitions {
         avro: Arc<Avro>,
         rules: Arc<Rules>,
         partition_count: u32,
-        exactly_once: bool,
         trades_topic: String,
     ) -> Self {
         Self {
             avro,
             rules,
             partition_count,
-            exactly_once,
             trades_topic,
             engines: BTreeMap::new(),
             owed: Vec::new(),
@@ -113,7 +110,6 @@ impl Partitions {
                 trades_topic: &self.trades_topic,
                 records: &records,
                 restored,
-                exactly_once: self.exactly_once,
             };
             match standing.start_offset()? {
                 Ok(offset) => {

@@ -141,6 +141,12 @@ pub trait Log: Send {
     /// stable offset for transactional writers.
     fn end_offset(&mut self, partition: i32) -> Result<i64>;
 
+    /// The same for reports, as far as it is known: asked every beat, so it must not wait for a
+    /// broker.
+    fn newest_end(&mut self, partition: i32) -> Result<i64> {
+        self.end_offset(partition)
+    }
+
     /// The first record of the trades partition that was written at `time_ms` (ms since the epoch)
     /// or later; `None` when there is none.
     fn written_since(&mut self, partition: i32, time_ms: i64) -> Result<Option<Written>>;

@@ -4,6 +4,7 @@
 
 pub mod clock;
 pub mod explain;
+pub mod lease;
 pub mod live;
 pub mod log;
 pub mod publisher;
@@ -11,6 +12,7 @@ pub mod store;
 
 pub use clock::Clock;
 pub use explain::{Explain, ExplainRequest};
+pub use lease::Tenure;
 pub use live::{BeatReport, Live, PartitionReport};
 pub use log::{Beat, Log, LogFactory, OutRecord, Polled, RawRecord, Restored, Topic, Written};
 pub use publisher::{Published, Publisher};

@@ -104,6 +104,7 @@ fn topics() -> Topics {
         rejected: text("trades-rejected"),
         bars: text("bars"),
         changelog: text("changelog"),
+        leases: text("leases"),
         partitions: 1,
         replication: 1,
         trades_retention_hours: 1,

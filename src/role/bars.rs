@@ -10,6 +10,7 @@ use crate::port::BarQuery;
 
 /// Arguments of the command; each that stands for a configuration key overrides it in `apply`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Args {
     #[command(flatten)]
     range: RangeArgs,
@@ -17,6 +18,19 @@ pub struct Args {
     #[arg(long, value_name = "INTERVAL", default_value = "5m", value_parser = Interval::parse)]
     interval: Interval,
 }
+
+const AFTER_HELP: &str = "\
+Without --from and --to the newest bars are shown, in UTC. CSV has the columns that `ticksmith
+verify` compares, JSON every field of a bar.
+
+Examples:
+  ticksmith bars --data ./data --symbol AAPL
+  ticksmith bars --symbol AAPL --interval 1h --from 2026-01-05T14:00:00Z --to 2026-01-05T21:00:00Z
+  ticksmith bars --symbol AAPL --from 1767623400 --format csv > bars.csv
+
+Exit codes:
+  0 done, even if there is nothing in the range   2 unknown symbol or wrong arguments
+  3 the store is absent";
 
 impl Args {
     /// Puts the flags that were given over the configuration.

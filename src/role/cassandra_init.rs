@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 
 /// Arguments of the command; each that stands for a configuration key overrides it in `apply`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Args {
     /// Contact points, host:port, several separated by commas
     #[arg(long, value_name = "HOST:PORT")]
@@ -17,6 +18,18 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     keyspace: Option<String>,
 }
+
+const AFTER_HELP: &str = "\
+May be repeated: what exists is compared with the configuration and never changed. Each interval of
+stream.intervals has a table.
+
+Examples:
+  ticksmith cassandra-init
+  ticksmith cassandra-init --contact-points cassandra-1:9042 --keyspace market
+
+Exit codes:
+  0 keyspace and tables are as configured   1 some differ: they are named, and were left as they are
+  2 wrong arguments   3 Cassandra does not answer, or does not allow it";
 
 impl Args {
     /// Puts the flags that were given over the configuration.

@@ -1,4 +1,4 @@
-//! How long, as people type it: `30s`, `1m30s`, `2h`, `1d12h`.
+//! How long, as people type and read it: `30s`, `1m30s`, `2h`, `1d12h`.
 
 use std::time::Duration;
 
@@ -35,9 +35,38 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     if text.is_empty() { Err(wrong()) } else { Ok(Duration::from_millis(total_ms)) }
 }
 
+/// The same for people to read, in at most two units: `0.4s`, `12.0s`, `1m30s`, `5h12m`, `2d3h`.
+/// What is negative, between two clocks that differ, counts as nothing.
+pub fn text(ms: i64) -> String {
+    let ms = ms.max(0);
+    let seconds = ms / 1_000;
+    match seconds {
+        0..60 => format!("{}.{}s", seconds, ms % 1_000 / 100),
+        60..3_600 => format!("{}m{}s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{}h{}m", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{}d{}h", seconds / 86_400, seconds / 3_600 % 24),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn people_read_two_units_at_most() {
+        let cases = [
+            (-5, "0.0s"),
+            (449, "0.4s"),
+            (59_999, "59.9s"),
+            (60_000, "1m0s"),
+            (5_399_999, "1h29m"),
+            (86_399_999, "23h59m"),
+            (97_200_000, "1d3h"),
+        ];
+        for (ms, expected) in cases {
+            assert_eq!(text(ms), expected);
+        }
+    }
 
     #[test]
     fn what_people_type_is_understood() {

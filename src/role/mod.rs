@@ -11,6 +11,7 @@ mod range_query;
 pub mod rebuild;
 pub mod reset;
 pub mod simulate;
+pub mod status;
 pub mod stream;
 pub mod topics;
 pub mod trades;

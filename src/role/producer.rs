@@ -3,6 +3,7 @@
 
 mod desk;
 mod forwarder;
+mod lease;
 mod plan;
 
 use std::path::PathBuf;
@@ -22,9 +23,10 @@ use crate::kafka::KafkaPublisher;
 use crate::port::{Clock, Publisher};
 use crate::registry;
 use crate::runtime::{BackoffBounds, Shutdown, SystemClock};
-use crate::websocket::{Client, ClientOptions, ConnectionIds, Signal};
+use crate::websocket::{Client, ClientOptions, ConnectionIds, Lease, Signal};
 use desk::Desk;
 pub use forwarder::{Connect, SpooledPublisher};
+use lease::Leases;
 pub use plan::{FeedPlan, plan_feed};
 
 /// The line of every few seconds.
@@ -65,24 +67,33 @@ pub fn run(_args: Args, config: Config) -> Result<()> {
     let _health = serve(server, readiness.clone(), &shutdown)?;
     let avro = registry::open_avro(&config.schema_registry, &config.topics, clock.clone())?;
     let publisher = open_publisher(&config, &clock)?;
+    // After the spool: its lock makes sure that no earlier run of this producer is left.
+    let mut leases = Leases::join(&config, &plan, &clock)?;
     shutdown.begun();
-    run_producer(FeedRun {
+    let outcome = run_producer(FeedRun {
         config: &config,
         plan,
+        leases: std::mem::take(&mut leases.by_slot),
         publisher: Box::new(publisher),
         avro: Arc::new(avro),
         clock,
         shutdown,
         progress_every: Some(PROGRESS_EVERY),
         readiness,
-    })
+    });
+    leases.await_left();
+    outcome
+}
+
+fn spool_directory(config: &Config) -> PathBuf {
+    PathBuf::from(&config.producer.spool_dir).join(&config.producer.name)
 }
 
 /// The spool in front of Kafka.
 fn open_publisher(config: &Config, clock: &Arc<dyn Clock>) -> Result<SpooledPublisher> {
     let settings = &config.producer;
     let spool = Spool::open(SpoolOptions {
-        directory: PathBuf::from(&settings.spool_dir).join(&settings.name),
+        directory: spool_directory(config),
         max_bytes: settings.spool_max_mib << 20,
         sync_every: Duration::from_millis(settings.spool_sync_ms.max(1)),
     })?;
@@ -112,6 +123,8 @@ pub struct FeedRun<'a> {
     pub config: &'a Config,
     /// From `plan_feed`.
     pub plan: FeedPlan,
+    /// By key slot; empty: nobody else has these keys.
+    pub leases: Vec<Lease>,
     pub publisher: Box<dyn Publisher>,
     pub avro: Arc<Avro>,
     pub clock: Arc<dyn Clock>,
@@ -128,7 +141,7 @@ pub struct FeedRun<'a> {
 ///
 /// # Errors
 /// `Config`: the feed does not know a key. Whatever the publisher returns.
-pub fn run_producer(run: FeedRun<'_>) -> Result<()> {
+pub fn run_producer(mut run: FeedRun<'_>) -> Result<()> {
     let runtime = one_thread("feed")?;
     let (sender, mut receiver) = mpsc::channel(run.config.producer.queue_frames.max(1));
     let mut desk = Desk::new(
@@ -141,7 +154,9 @@ pub fn run_producer(run: FeedRun<'_>) -> Result<()> {
         },
         run.progress_every,
     );
-    let clients = start_clients(&runtime, &run, sender);
+    let mut leases = std::mem::take(&mut run.leases);
+    leases.resize(run.plan.slots.len(), Lease::unneeded());
+    let clients = start_clients(&runtime, &run, leases, sender);
     let mut publisher = run.publisher;
     let served = desk.serve(&mut receiver, publisher.as_mut());
     // Without a receiver the clients end by themselves, whatever they are doing.
@@ -196,13 +211,16 @@ fn one_thread(name: &str) -> Result<Runtime> {
 fn start_clients(
     runtime: &Runtime,
     run: &FeedRun<'_>,
+    leases: Vec<Lease>,
     sender: mpsc::Sender<Signal>,
 ) -> JoinHandle<Result<()>> {
     let ids = Arc::new(ConnectionIds::new(rand::random()));
-    let clients: Vec<Client> = (0..run.plan.slots.len())
-        .map(|slot| {
+    let clients: Vec<Client> = leases
+        .into_iter()
+        .enumerate()
+        .map(|(slot, lease)| {
             let (ids, clock) = (ids.clone(), run.clock.clone());
-            let options = client_options(run, slot);
+            let options = client_options(run, slot, lease);
             Client::new(options, ids, clock, sender.clone(), run.shutdown.clone())
         })
         .collect();
@@ -223,7 +241,7 @@ fn start_clients(
     })
 }
 
-fn client_options(run: &FeedRun<'_>, slot: usize) -> ClientOptions {
+fn client_options(run: &FeedRun<'_>, slot: usize, lease: Lease) -> ClientOptions {
     let settings = &run.config.producer;
     let (key, symbols) = &run.plan.slots[slot];
     ClientOptions {
@@ -240,6 +258,7 @@ fn client_options(run: &FeedRun<'_>, slot: usize) -> ClientOptions {
             max: Duration::from_millis(settings.backoff_max_ms),
             throttled: Duration::from_millis(settings.backoff_throttled_ms),
         },
+        lease,
     }
 }
 

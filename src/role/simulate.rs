@@ -14,6 +14,7 @@ use crate::websocket::simulator::{
 
 /// Arguments of the command; each that stands for a configuration key overrides it in `apply`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Args {
     /// Port to listen on; 0 takes any that is free
     #[arg(long, value_name = "PORT")]
@@ -67,6 +68,13 @@ impl From<FaultName> for Fault {
         }
     }
 }
+
+const AFTER_HELP: &str = "\
+Examples:
+  ticksmith simulate
+  ticksmith simulate --symbols AAPL,BINANCE:BTCUSDT --rate 5000 --seed 7
+  ticksmith simulate --frames day.jsonl.gz --speed max --exit-at-end
+  FINNHUB_API_KEY=demo ticksmith producer --url ws://127.0.0.1:8765     reads it";
 
 impl Args {
     /// Puts the flags that were given over the configuration.

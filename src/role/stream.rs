@@ -18,6 +18,7 @@ use crate::runtime::{Shutdown, SystemClock};
 
 /// Reads the trades topic, and writes bars, cleaned, late and rejected trades, and the tables.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Args {
     /// Read to the end offsets seen at start, close what the watermark closes, commit, and exit
     #[arg(long)]
@@ -29,6 +30,19 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     group: Option<String>,
 }
+
+const AFTER_HELP: &str = "\
+Several processes of one group share the partitions and take over from each other. SIGTERM ends one
+at the end of a beat; a second signal ends it at once.
+
+Examples:
+  ticksmith stream
+  ticksmith stream --until-end
+  ticksmith status                             who reads, how far, and what is wrong
+
+Exit codes:
+  0 stopped, or --until-end reached it   2 configuration, or what is stored does not fit it
+  3 Kafka or Cassandra is absent at the start   130 stopped by a second signal";
 
 impl Args {
     /// Puts the flags that were given over the configuration.

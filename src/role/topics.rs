@@ -6,6 +6,7 @@ use crate::kafka::topics::{TopicReport, TopicState, ensure};
 
 /// Arguments of the command; each that stands for a configuration key overrides it in `apply`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Args {
     /// Brokers, host:port, several separated by commas
     #[arg(long, value_name = "HOST:PORT")]
@@ -17,6 +18,17 @@ pub struct Args {
     #[arg(long, value_name = "COUNT")]
     replication: Option<u32>,
 }
+
+const AFTER_HELP: &str = "\
+May be repeated: what exists is compared with the configuration and never changed.
+
+Examples:
+  ticksmith topics
+  ticksmith topics --bootstrap kafka-1:9092,kafka-2:9092 --partitions 12 --replication 3
+
+Exit codes:
+  0 every topic is as configured   1 some differ: they are named, and were left as they are
+  2 wrong arguments   3 Kafka does not answer, or does not allow it";
 
 impl Args {
     /// Puts the flags that were given over the configuration.

@@ -12,6 +12,7 @@ use crate::port::{Tier, TradeQuery};
 
 /// Arguments of the command; each that stands for a configuration key overrides it in `apply`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Args {
     #[command(flatten)]
     range: RangeArgs,
@@ -28,6 +29,18 @@ enum TierName {
     /// Everything received, with what became of it
     Bronze,
 }
+
+const AFTER_HELP: &str = "\
+Without --from and --to the newest trades are shown, in UTC. Silver is kept for
+retention.silver_days, bronze for retention.bronze_days.
+
+Examples:
+  ticksmith trades --data ./data --symbol AAPL
+  ticksmith trades --symbol AAPL --tier bronze --from 2026-01-05T14:32:00Z --to 2026-01-05T14:33:00Z
+
+Exit codes:
+  0 done, even if there is nothing in the range   2 unknown symbol or wrong arguments
+  3 the store is absent";
 
 impl Args {
     /// Puts the flags that were given over the configuration.

@@ -49,11 +49,12 @@ Windows that differ are put under causes, with what would make them agree:
   extra_volume_only        the source has no bars without a price
   extra                    a bar where no row is
 
-Exit codes: 0 every window matches   1 some differ   2 wrong arguments or input
-
 Examples:
   ticksmith verify --frames frames.jsonl.gz --bars bars.csv --interval 5m
-  ticksmith verify --frames frames.jsonl --symbol AAPL --bars bars.csv --interval 1h --policy all";
+  ticksmith verify --frames frames.jsonl --symbol AAPL --bars bars.csv --interval 1h --policy all
+
+Exit codes:
+  0 every window matches   1 some differ   2 wrong arguments or input";
 
 /// Arguments of the command; each that stands for a configuration key overrides it in `apply`.
 #[derive(Debug, clap::Args)]

@@ -4,7 +4,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use crate::config::{Config, Guarantee};
+use crate::config::Config;
 use crate::engine::{ClassRule, ConditionTable, Policy, Rules, SymbolClass};
 use crate::error::{Error, Result};
 use crate::model::Interval;
@@ -84,7 +84,6 @@ pub fn schedule(config: &Config) -> Schedule {
         drain_deadline_ms: stream.drain_deadline_ms,
         silver_topic: stream.silver_topic,
         provisional_to_topic: stream.provisional_to_topic,
-        exactly_once: stream.guarantee == Guarantee::ExactlyOnce,
         until_end: false,
         drain: false,
     }

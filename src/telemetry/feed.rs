@@ -1,6 +1,7 @@
 //! What happens between the feed's socket and the log: one function per event, which counts and
 //! logs.
 
+use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 use super::{counter, counter_by, gauge, gauge_by};
 use crate::error::Error;
 use crate::model::{FeedEventKind, RejectReason};
+use crate::port::Tenure;
 
 static CONNECTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter_by("ticksmith_feed_connects_total", "Connections that were upgraded.", &["feed"])
@@ -22,6 +24,13 @@ static RETRIES: LazyLock<IntCounterVec> = LazyLock::new(|| {
 });
 static UP: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     gauge_by("ticksmith_feed_connected", "1 while the key's connection is open.", &["feed"])
+});
+static LEASE: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauge_by(
+        "ticksmith_producer_lease_held",
+        "1 while this producer holds the lease of the key, 0 while it stands by.",
+        &["feed"],
+    )
 });
 static SYMBOLS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     gauge_by("ticksmith_feed_symbols", "Symbols subscribed on the key's connection.", &["feed"])
@@ -78,6 +87,27 @@ static QUEUED: LazyLock<IntGauge> = LazyLock::new(|| {
 static PUBLISHED: LazyLock<IntCounter> = LazyLock::new(|| {
     counter("ticksmith_feed_published_records_total", "Records handed to the log.")
 });
+
+/// The lease of the feed's key went from one producer to another, or out of sight.
+pub fn lease(feed: &str, tenure: &Tenure) {
+    let held = LEASE.with_label_values(&[feed]);
+    match tenure {
+        Tenure::Held => {
+            held.set(1);
+            tracing::info!(feed, "holds the lease of this key");
+        }
+        Tenure::Elsewhere => {
+            held.set(0);
+            tracing::warn!(feed, "standby: another producer holds the lease of this key");
+        }
+        // As long as nobody else holds it, nothing has changed.
+        Tenure::Asked => tracing::warn!(feed, "lost sight of the lease of this key; asking Kafka"),
+        Tenure::Presumed => {
+            tracing::info!(feed, "nobody is known to hold the lease of this key; reading");
+        }
+        Tenure::Refused(problem) => tracing::error!(feed, problem, "no lease of this key"),
+    }
+}
 
 /// The upgrade succeeded. `address` is shown without the key.
 pub fn connected(feed: &str, address: &str, connection: i64) {
@@ -168,6 +198,12 @@ pub fn spool(batches: i64, bytes: u64, limit_bytes: u64) {
 /// A synchronisation failed: what was appended since the last one would not survive a power cut.
 pub fn spool_not_synced(error: &Error) {
     tracing::warn!(%error, "the spool was not synchronised with the disk");
+}
+
+/// The machine died in the middle of an append, or before it reached the disk.
+pub fn spool_torn(path: &Path, bytes: u64) {
+    let segment = path.display();
+    tracing::warn!(%segment, bytes, "the spool's segment was torn; what is whole is sent");
 }
 
 /// What an earlier run left behind is sent first.

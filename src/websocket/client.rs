@@ -9,15 +9,20 @@ use tokio::time::sleep;
 use super::address::Address;
 use super::ending::Ending;
 use super::identity::ConnectionIds;
+use super::lease::Lease;
 use super::session::Session;
 use super::signal::{Happening, Signal};
 use super::trust::Trust;
 use crate::config::Secret;
 use crate::error::{Error, Result};
 use crate::model::Arrival;
-use crate::port::Clock;
-use crate::runtime::{Backoff, BackoffBounds, Shutdown};
+use crate::port::{Clock, Tenure};
+use crate::runtime::{Backoff, BackoffBounds, Pace, Shutdown};
 use crate::telemetry::feed;
+
+/// Attempts after which a key in use is no longer taken for that of the holder before, whose
+/// connection the feed drops together with ours.
+const CONTESTED_ATTEMPTS: u32 = 3;
 
 /// What one client is made for.
 #[derive(Debug, Clone)]
@@ -34,6 +39,8 @@ pub struct ClientOptions {
     pub silence_after: Duration,
     pub heartbeat_every: Duration,
     pub backoff: BackoffBounds,
+    /// Without it nothing is read.
+    pub lease: Lease,
 }
 
 /// The client of one key.
@@ -60,14 +67,22 @@ impl Client {
     /// Runs until a stop is asked for, or nobody takes the signals any more.
     ///
     /// # Errors
-    /// `Config`: the feed does not know the key.
+    /// `Config`: the feed does not know the key, or there can be no lease of it.
     pub async fn run(self) -> Result<()> {
         let mut backoff = Backoff::new(self.options.backoff);
+        let mut contested = 0;
         let ending = loop {
-            let ending = self.attempt(&mut backoff).await;
+            let ending = match self.await_lease().await {
+                Ok(()) => self.attempt(&mut backoff).await,
+                Err(ending) => ending,
+            };
             match ending {
-                Ending::Stopped | Ending::WrongKey(_) => break ending,
-                other => self.wait(&other, &mut backoff).await,
+                Ending::Stopped | Ending::NoLease(_) | Ending::WrongKey(_) => break ending,
+                Ending::GaveWay => {}
+                other => {
+                    let pace = self.pace(&other, &mut contested);
+                    self.wait(&other, pace, &mut backoff).await;
+                }
             }
         };
         // Fails when nobody listens any more, which is one of the ways to get here.
@@ -78,7 +93,39 @@ impl Client {
                 self.options.slot + 1,
                 self.options.address.shown(),
             ))),
+            Ending::NoLease(text) => Err(Error::Config(text)),
             _ => Ok(()),
+        }
+    }
+
+    /// Stands by, and says so, until the key may be read.
+    async fn await_lease(&self) -> std::result::Result<(), Ending> {
+        loop {
+            let tenure = self.options.lease.tenure();
+            let detail = match &tenure {
+                Tenure::Held | Tenure::Presumed => return Ok(()),
+                Tenure::Asked => "asking Kafka who holds the lease of this key".to_owned(),
+                Tenure::Elsewhere => format!("standby: {}", Ending::GaveWay.detail()),
+                Tenure::Refused(text) => return Err(Ending::NoLease(text.clone())),
+            };
+            self.tell(Happening::StandsBy { detail }).await?;
+            tokio::select! {
+                () = self.shutdown.requested() => return Err(Ending::Stopped),
+                () = self.signals.closed() => return Err(Ending::Stopped),
+                () = self.options.lease.changed_from(&tenure) => {}
+            }
+        }
+    }
+
+    /// Whoever has the lease need not wait long for a key in use; whoever only presumes it has been
+    /// answered.
+    fn pace(&self, ending: &Ending, contested: &mut u32) -> Pace {
+        let is_contested = matches!(ending, Ending::KeyInUse(_) | Ending::ClosedAtOnce(_));
+        *contested = if is_contested { contested.saturating_add(1) } else { 0 };
+        let is_ours = self.options.lease.is_needed() && self.options.lease.tenure() == Tenure::Held;
+        match is_ours && (1..=CONTESTED_ATTEMPTS).contains(contested) {
+            true => Pace::Ordinary,
+            false => ending.pace(),
         }
     }
 
@@ -89,6 +136,7 @@ impl Client {
         }
         let opened = tokio::select! {
             () = self.shutdown.requested() => return Ending::Stopped,
+            () = self.options.lease.lost() => return Ending::GaveWay,
             opened = Session::open(self) => opened,
         };
         let mut session = match opened {
@@ -111,13 +159,15 @@ impl Client {
         }
     }
 
-    async fn wait(&self, ending: &Ending, backoff: &mut Backoff) {
-        let wait = backoff.next_wait(ending.pace(), &mut rand::rng());
+    async fn wait(&self, ending: &Ending, pace: Pace, backoff: &mut Backoff) {
+        let wait = backoff.next_wait(pace, &mut rand::rng());
+        let tenure = self.options.lease.tenure();
         let (feed, address) = (self.feed_name(), self.options.address.shown());
         feed::will_retry(feed, address, ending.cause(), &ending.detail(), wait);
         tokio::select! {
             () = self.shutdown.requested() => {}
             () = self.signals.closed() => {}
+            () = self.options.lease.changed_from(&tenure) => {}
             () = sleep(wait) => {}
         }
     }

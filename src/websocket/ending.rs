@@ -12,6 +12,10 @@ use crate::runtime::Pace;
 pub enum Ending {
     /// We were asked to stop, or nobody listens to us any more.
     Stopped,
+    /// Another producer holds the lease of the key.
+    GaveWay,
+    /// There can be no lease of the key, which has to be mended.
+    NoLease(String),
     /// The feed does not know the key: trying again is pointless.
     WrongKey(String),
     /// The feed has had enough of our attempts.
@@ -33,6 +37,8 @@ impl Ending {
     pub fn cause(&self) -> &'static str {
         match self {
             Self::Stopped => "stopped",
+            Self::GaveWay => "gave_way",
+            Self::NoLease(_) => "no_lease",
             Self::WrongKey(_) => "wrong_key",
             Self::Throttled(_) => "throttled",
             Self::KeyInUse(_) => "key_in_use",
@@ -47,13 +53,16 @@ impl Ending {
     pub fn detail(&self) -> String {
         match self {
             Self::Stopped => "stopped".into(),
+            Self::GaveWay => "another producer holds the lease of this key".into(),
             Self::WrongKey(text) => format!("wrong key: {text}"),
             Self::Throttled(text) => format!("throttled by the feed: {text}"),
             Self::KeyInUse(text) => format!("the key is in use by another connection: {text}"),
             Self::ClosedAtOnce(text) => {
                 format!("closed right after it opened, as when the key is in use elsewhere: {text}")
             }
-            Self::Refused(text) | Self::Silent(text) | Self::Closed(text) => text.clone(),
+            Self::NoLease(text) | Self::Refused(text) | Self::Silent(text) | Self::Closed(text) => {
+                text.clone()
+            }
         }
     }
 

@@ -98,6 +98,7 @@ impl<'a> Session<'a> {
                 // before anyone speaks of silence.
                 biased;
                 () = self.client.shutdown.requested() => Err(Ending::Stopped),
+                () = self.client.options.lease.lost() => Err(Ending::GaveWay),
                 _ = heartbeat.tick() => self.client.tell(Happening::Heartbeat).await,
                 message = self.socket.next() => self.take(message).await,
                 () = sleep_until(silent_at) => Err(self.silent().await),

@@ -28,6 +28,8 @@ pub enum Happening {
     Silence { detail: String },
     /// The socket is closed, for the reason in `detail`.
     Disconnected { detail: String },
+    /// Nothing of the connection before will follow, and no connection is made for now.
+    StandsBy { detail: String },
     /// This key will not connect again in this process.
     Stopped { detail: String },
 }

@@ -78,7 +78,7 @@ const HOMES: [(&str, &[&str]); 36] = [
         ],
     ),
     ("tracing_subscriber", &["telemetry"]),
-    ("ureq", &["registry"]),
+    ("ureq", &["http", "registry"]),
     ("webpki_roots", &["cassandra"]),
     ("proptest", &[]),
     ("tempfile", &["role"]),

@@ -14,7 +14,7 @@ from decimal import Decimal
 import oracle
 import tables
 from oracle import exact
-from records import FEED_EVENT_HEADER, SCHEMA, Undecodable, home_of, read_topic, topic_name
+from records import FEED_EVENT_HEADER, SCHEMA, Record, Undecodable, home_of, read_topic, topic_name
 
 SHOWN = 25
 BAR_FIELDS = (
@@ -54,14 +54,19 @@ def compare(where, names, expected, found):
             yield f"{where}: {name} is {found.get(name)!r}, the oracle says {expected.get(name)!r}"
 
 
-def keyed(what, items, key):
-    """Items by key; a key that comes twice is a difference."""
+def keyed(what, items, key, may_repeat=False):
+    """Items by key; a key that comes twice is a difference, unless repeats are allowed and it is one."""
     by_key, problems = {}, []
     for item in items:
-        if key(item) in by_key:
+        if key(item) in by_key and not (may_repeat and content(item) == content(by_key[key(item)])):
             problems.append(f"{what}: {key(item)} is there twice")
         by_key[key(item)] = item
     return by_key, problems
+
+
+def content(item):
+    """What a record says, wherever it stands."""
+    return item._replace(offset=None) if isinstance(item, Record) else item
 
 
 def compare_sets(what, expected, found, compare_one):
@@ -109,8 +114,15 @@ class Check:
         chosen = [v for v in self.verdicts if v.disposition in dispositions]
         return {(v.entry.trade["connection"], v.entry.trade["seq"]): v for v in chosen}
 
+    def keyed(self, what, items, key):
+        """Of a topic, by key."""
+        items = list(items)
+        found, twice = keyed(what, items, key, self.given.repeats)
+        self.counted["repeats"] += len(items) - len(found)
+        return found, twice
+
     def check_silver_topic(self):
-        found, twice = keyed("topic silver", self.decoded("silver", "Trade"), identity)
+        found, twice = self.keyed("topic silver", self.decoded("silver", "Trade"), identity)
         yield from twice
         expected = self.expected_trades("merged", "late")
         yield from compare_sets(
@@ -118,7 +130,7 @@ class Check:
         )
 
     def check_late_topic(self):
-        found, twice = keyed("topic late", self.decoded("late", "LateTrade"), identity)
+        found, twice = self.keyed("topic late", self.decoded("late", "LateTrade"), identity)
         yield from twice
 
         def compare_late(where, verdict, value):
@@ -138,7 +150,7 @@ class Check:
         from_stream = [r for r in records if "offset" in r.headers]
         from_producer = [r for r in records if "offset" not in r.headers]
         place = lambda r: (int(r.headers["partition"]), int(r.headers["offset"]))  # noqa: E731
-        found, twice = keyed("topic rejected", from_stream, place)
+        found, twice = self.keyed("topic rejected", from_stream, place)
         yield from twice
         rejected = [v for v in self.verdicts if v.disposition == "rejected"]
         expected = {(v.entry.partition, v.entry.offset): v for v in rejected}
@@ -165,6 +177,8 @@ class Check:
         for value in self.decoded("bars", "Bar"):
             bar = bar_of_value(value)
             found[bar["symbol"], bar["interval"], bar["window_start"]].append(bar)
+        if self.given.repeats:
+            found = defaultdict(list, {key: self.without_repeats(bars) for key, bars in found.items()})
         expected = defaultdict(list)
         for one in self.judged.values():
             for bar in one.emissions:
@@ -183,6 +197,15 @@ class Check:
         if self.given.drained:
             for key, bar in self.bars.items():
                 yield from compare_bar(f"topic bars {key}, last record", bar, (found[key] or [{}])[-1])
+
+    def without_repeats(self, bars):
+        """As a careful reader takes them: by revision, each content once."""
+        once = []
+        for bar in sorted(bars, key=lambda bar: (bar["generation"], bar["revision"])):
+            if bar not in once:
+                once.append(bar)
+        self.counted["repeats"] += len(bars) - len(once)
+        return once
 
     def check_changelog(self):
         """The processor's own books: offsets, watermark and the law of conservation."""
@@ -334,6 +357,8 @@ class Check:
         for name in filter(None, self.given.expect.split(",")):
             if not self.counted[name]:
                 yield f"the test's own data has no '{name}': {dict(self.counted)}"
+        if self.given.repeats and not self.counted["repeats"]:
+            yield "the topics hold no repeat"
         if self.given.frames:
             yield from self.check_producer(json.load(open(self.given.frames + ".expected")))
         marks = [one.watermark for one in self.judged.values() if one.verdicts]
@@ -423,6 +448,7 @@ def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--drained", action="store_true", help="open windows were written too")
     arguments.add_argument("--topics-only", action="store_true", help="the stream had no store")
+    arguments.add_argument("--repeats", action="store_true", help="topics may hold a record more than once")
     arguments.add_argument("--since", type=float, default=time.time() - 600, help="when the run began")
     arguments.add_argument("--bad", help="file of produce.py's output")
     arguments.add_argument("--frames", help="the recording, if one connection replayed it whole")

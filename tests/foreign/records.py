@@ -107,7 +107,28 @@ def home_of(key, partitions):
 
 
 def read_topic(name):
-    """Every committed record of a topic, by partition and offset."""
+    """Every committed record of a topic, by partition and offset; and the number of partitions."""
+    records = sorted(records_of(name), key=lambda r: (r.partition, r.offset))
+    return records, partitions_of(name)
+
+
+def partitions_of(name):
+    consumer = Consumer({"bootstrap.servers": setting("kafka", "bootstrap"), "group.id": f"{name}-foreign-reader"})
+    try:
+        return len(topic_of(consumer, name).partitions)
+    finally:
+        consumer.close()
+
+
+def topic_of(consumer, name):
+    found = consumer.list_topics(name, timeout=30).topics[name]
+    if found.error:
+        raise SystemExit(f"topic {name}: {found.error}")
+    return found
+
+
+def records_of(name):
+    """The same one by one, in order within each partition: a large topic need not fit into memory."""
     consumer = Consumer(
         {
             "bootstrap.servers": setting("kafka", "bootstrap"),
@@ -119,20 +140,14 @@ def read_topic(name):
         }
     )
     try:
-        found = consumer.list_topics(name, timeout=30).topics[name]
-        if found.error:
-            raise SystemExit(f"topic {name}: {found.error}")
-        waiting = set(found.partitions)
+        waiting = set(topic_of(consumer, name).partitions)
         consumer.assign([TopicPartition(name, partition, 0) for partition in waiting])
-        return sorted(poll_to_ends(consumer, waiting), key=lambda r: (r.partition, r.offset)), len(
-            found.partitions
-        )
+        yield from poll_to_ends(consumer, waiting)
     finally:
         consumer.close()
 
 
 def poll_to_ends(consumer, waiting):
-    records = []
     while waiting:
         message = consumer.poll(SILENT_AFTER_S)
         if message is None:
@@ -143,14 +158,11 @@ def poll_to_ends(consumer, waiting):
                 raise SystemExit(f"reading failed: {error}")
             waiting.discard(message.partition())
             continue
-        records.append(
-            Record(
-                message.topic(),
-                message.partition(),
-                message.offset(),
-                message.key(),
-                message.value(),
-                dict(message.headers() or []),
-            )
+        yield Record(
+            message.topic(),
+            message.partition(),
+            message.offset(),
+            message.key(),
+            message.value(),
+            dict(message.headers() or []),
         )
-    return records

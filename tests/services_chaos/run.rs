@@ -249,7 +249,7 @@ impl Run {
         let until = Instant::now() + AIM_FOR;
         while Instant::now() < until {
             for (at, id) in &ids {
-                match transactions::is_open(&self.kafka, id) {
+                match self.hold_in_transaction(*at, id) {
                     Ok(true) => return *at,
                     Ok(false) => {}
                     Err(_) => return any,
@@ -257,6 +257,20 @@ impl Run {
             }
         }
         any
+    }
+
+    /// Stops the process where it is; when its transaction ended meanwhile, it goes on.
+    fn hold_in_transaction(&self, at: usize, id: &str) -> std::io::Result<bool> {
+        if !transactions::is_open(&self.kafka, id)? {
+            return Ok(false);
+        }
+        let process = &self.members[at].process;
+        process.signal(libc::SIGSTOP);
+        let is_open = transactions::is_open(&self.kafka, id);
+        if !matches!(is_open, Ok(true)) {
+            process.signal(libc::SIGCONT);
+        }
+        is_open
     }
 
     fn kill_member(&mut self) -> bool {

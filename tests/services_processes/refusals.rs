@@ -13,6 +13,7 @@ fn without_topics_the_missing_one_is_named_with_the_command_that_makes_it() {
     world.succeed(&["cassandra-init"]);
     let topic = world.setting("TOPICS__TRADES").to_owned();
     refused(&world, &["stream"], 2, &[&topic, "ticksmith topics"]);
+    refused(&world, &["status"], 2, &[&topic, "ticksmith topics"]);
     let feed = ["producer", "--url", "ws://127.0.0.1:1", "--symbols", "AAPL"];
     refused(&world, &feed, 2, &[&topic, "ticksmith topics"]);
 }
@@ -25,6 +26,7 @@ fn without_kafka_its_address_is_named() {
     world.set("KAFKA__BOOTSTRAP", NOBODY);
     refused(&world, &["topics"], 3, &[NOBODY]);
     refused(&world, &["stream"], 3, &[NOBODY]);
+    refused(&world, &["status"], 3, &[NOBODY]);
     let feed = ["producer", "--url", "ws://127.0.0.1:1", "--symbols", "AAPL"];
     refused(&world, &feed, 3, &[NOBODY]);
 }

@@ -176,7 +176,6 @@ impl Swarm {
             drain_deadline_ms: self.between(500, 6_000) as u64,
             silver_topic: true,
             provisional_to_topic: self.0.random_bool(0.2),
-            exactly_once: true,
             until_end: false,
             drain: false,
         }

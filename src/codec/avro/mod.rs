@@ -25,7 +25,7 @@ use serde::de::DeserializeOwned;
 use self::foreign::WriterSchemas;
 use self::framing::Frame;
 use self::schema::OwnSchema;
-pub use self::state::VERSION as STATE_VERSION;
+pub use self::state::{VERSION as STATE_VERSION, window_interval};
 use crate::error::{Error, Result};
 use crate::model::{Bar, FeedEvent, Judged, StateRecord, Trade};
 

@@ -107,6 +107,13 @@ fn window_key(symbol: &str, interval: Interval, start_ms: i64) -> Vec<u8> {
     format!("window/{interval}/{start_ms}/{symbol}").into_bytes()
 }
 
+/// The interval of the window that a key of the changelog names; `None` for other keys. Windows can
+/// so be counted without reading them.
+pub fn window_interval(key: &[u8]) -> Option<Interval> {
+    let interval = key.strip_prefix(WINDOW)?.split(|byte| *byte == b'/').next()?;
+    Interval::parse(std::str::from_utf8(interval).ok()?).ok()
+}
+
 fn value_of<T: Serialize>(own: &OwnSchema, record: &T) -> Result<Vec<u8>> {
     let mut value = Vec::with_capacity(256);
     encode_record(own, None, record, &mut value)?;
@@ -440,5 +447,20 @@ impl WindowRecord {
             corrected: self.corrected,
             completeness: self.completeness.map(|CompletenessRecord(told)| told),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_told_by_their_keys() {
+        let hour = Interval::parse("1h").expect("an interval");
+        let key = window_key("A/B", hour, -3_600_000);
+        assert_eq!(window_interval(&key), Some(hour));
+        for other in [META, b"feed/window/1h/0/A", b"window", b"window/", b"window/1x/0/A"] {
+            assert_eq!(window_interval(other), None, "{}", String::from_utf8_lossy(other));
+        }
     }
 }

@@ -1,26 +1,25 @@
-//! One segment of the spool: a SQLite file whose write-ahead log is never folded back, so that each
-//! batch is written to the disk once.
+//! One segment of the spool: a file to which batches are appended, each with its id, its length and
+//! a checksum, so that what a crash cut off shows. Nothing in it is ever written twice.
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::io::{BufReader, Read};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-
-use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
 use super::{Batch, refuse};
 use crate::embedded::log::chunk;
 use crate::error::{Error, Result};
 use crate::model::feed_event::FEED_EVENT_HEADER;
 use crate::port::{OutRecord, Topic};
+use crate::telemetry::feed as events;
 
-const SUFFIX: &str = "spool";
+const SUFFIX: &str = "batches";
 /// Header names that the producer writes; a name is read back as one of these.
 const HEADERS: [&str; 7] =
     [FEED_EVENT_HEADER, "reason", "feed", "connection", "frame", "received_at_us", "problem"];
-/// Pages of SQLite's own around a batch, roughly, B.
-const BATCH_OVERHEAD_BYTES: u64 = 128;
+/// Before each batch: id and length of its records, and the sum of both and the records.
+const HEAD_BYTES: usize = 24;
 
 /// How an append ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,40 +39,19 @@ pub struct Segment {
 
 #[derive(Debug)]
 struct Writing {
-    connection: Connection,
-    wal: File,
+    file: File,
     is_synced: bool,
+    /// The directory that names the file was synchronised after it was made.
+    is_listed: bool,
 }
 
 impl Segment {
     /// A new segment whose first batch will be `first_id`.
     pub fn create(directory: &Path, first_id: i64) -> Result<Self> {
         let path = directory.join(format!("{first_id:020}.{SUFFIX}"));
-        let open = || -> rusqlite::Result<Connection> {
-            let connection = Connection::open(&path)?;
-            connection.pragma_update(None, "journal_mode", "WAL")?;
-            never_fold_back(&connection)?;
-            // The spool synchronises by itself, at its own pace.
-            connection.pragma_update(None, "synchronous", "OFF")?;
-            connection.execute_batch(
-                "CREATE TABLE IF NOT EXISTS batch (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL)",
-            )?;
-            Ok(connection)
-        };
-        let opened = open().map_err(|error| error.to_string()).and_then(|connection| {
-            let wal = File::open(beside(&path, "-wal")).and_then(|wal| {
-                // The log beside it counts for nothing when the file itself, or its name, is lost.
-                File::open(&path)?.sync_all()?;
-                File::open(directory)?.sync_all()?;
-                Ok(wal)
-            });
-            Ok((connection, wal.map_err(|error| error.to_string())?))
-        });
-        let (connection, wal) = opened.map_err(|problem| {
-            remove_all(&path);
-            refuse(directory, &problem)
-        })?;
-        let writing = Some(Writing { connection, wal, is_synced: true });
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path);
+        let file = file.map_err(|error| refuse(directory, &error.to_string()))?;
+        let writing = Some(Writing { file, is_synced: true, is_listed: false });
         Ok(Self { path, last_id: first_id - 1, bytes: 0, writing })
     }
 
@@ -90,35 +68,33 @@ impl Segment {
         self.bytes
     }
 
-    pub fn append(&mut self, id: i64, bytes: &[u8]) -> Result<Written> {
+    /// A disk that refuses for whatever reason has no room: that can be declared, and may pass.
+    pub fn append(&mut self, id: i64, batch: &[u8]) -> Result<Written> {
         let Some(writing) = &mut self.writing else {
             return Err(Error::Bug("a segment of an earlier run is not written".into()));
         };
-        let insert = "INSERT INTO batch VALUES (?1, ?2)";
-        let written = writing
-            .connection
-            .prepare_cached(insert)
-            .and_then(|mut statement| statement.execute((id, bytes)));
-        match written {
-            Ok(_) => {
-                writing.is_synced = false;
-                self.last_id = id;
-                self.bytes += bytes.len() as u64 + BATCH_OVERHEAD_BYTES;
-                Ok(Written::Whole)
-            }
-            Err(error) if is_full(&error) => Ok(Written::NoRoom),
-            Err(error) => Err(failed(&self.path, &error)),
+        if writing.file.write_all_at(batch, self.bytes).is_err() {
+            // Whatever of it was written makes room; what stays is overwritten, or cut off as torn.
+            let _ = writing.file.set_len(self.bytes);
+            return Ok(Written::NoRoom);
         }
+        writing.is_synced = false;
+        self.last_id = id;
+        self.bytes += batch.len() as u64;
+        Ok(Written::Whole)
     }
 
     pub fn sync(&mut self) -> Result<()> {
         let Some(writing) = self.writing.as_mut().filter(|writing| !writing.is_synced) else {
             return Ok(());
         };
-        writing
-            .wal
-            .sync_data()
-            .map_err(|error| Error::Unavailable(format!("{}: {error}", self.path.display())))?;
+        let failed = |error| Error::Unavailable(format!("{}: {error}", self.path.display()));
+        writing.file.sync_data().map_err(failed)?;
+        if !writing.is_listed {
+            let directory = self.path.parent().unwrap_or(Path::new("."));
+            File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
+            writing.is_listed = true;
+        }
         writing.is_synced = true;
         Ok(())
     }
@@ -130,45 +106,13 @@ impl Segment {
         Ok(())
     }
 
-    pub fn delete(mut self) {
-        self.writing = None;
-        remove_all(&self.path);
-    }
-}
-
-fn remove_all(path: &Path) {
-    for file in [beside(path, "-wal"), beside(path, "-shm"), path.to_owned()] {
+    pub fn delete(self) {
         // What is not there any more needs no removal.
-        let _ = std::fs::remove_file(file);
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 
-/// Neither while writing nor when the file is closed: that would write everything twice, and on a
-/// full disk there is no room for it.
-fn never_fold_back(connection: &Connection) -> rusqlite::Result<()> {
-    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
-}
-
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name: OsString = path.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
-}
-
-/// No room on the disk, in SQLite's words or the system's.
-fn is_full(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure))
-}
-
-fn failed(path: &Path, error: &rusqlite::Error) -> Error {
-    Error::Config(format!(
-        "spool segment {}: {error}; move it away to go on without its records",
-        path.display()
-    ))
-}
-
-/// The segments that earlier runs left, ascending; empty ones are deleted.
+/// The segments that earlier runs left, ascending; empty ones are deleted, torn ends are cut off.
 pub fn found_in(directory: &Path) -> Result<VecDeque<Segment>> {
     let entries =
         std::fs::read_dir(directory).map_err(|error| refuse(directory, &error.to_string()))?;
@@ -179,77 +123,137 @@ pub fn found_in(directory: &Path) -> Result<VecDeque<Segment>> {
     paths.sort();
     let mut segments = VecDeque::new();
     for path in paths {
-        let connection = open_to_read(&path)?;
-        let (last_id, bytes) = extent(&connection).map_err(|error| failed(&path, &error))?;
-        let bytes = u64::try_from(bytes.unwrap_or(0)).unwrap_or(0);
-        let segment = Segment { path, last_id: last_id.unwrap_or(0), bytes, writing: None };
-        match last_id {
-            Some(_) => segments.push_back(segment),
-            None => segment.delete(),
+        let segment = reopen(path.clone()).map_err(|error| failed(&path, &error.to_string()))?;
+        match segment.bytes {
+            0 => segment.delete(),
+            _ => segments.push_back(segment),
         }
     }
     Ok(segments)
 }
 
-/// Newest id and bytes of records. A run that was killed while it made the segment left it without
-/// its table, and so without records.
-fn extent(connection: &Connection) -> rusqlite::Result<(Option<i64>, Option<i64>)> {
-    if !connection.table_exists(None, "batch")? {
-        return Ok((None, None));
+/// Reads all of it, once: whatever follows the last whole batch was never acknowledged to anybody.
+fn reopen(path: PathBuf) -> std::io::Result<Segment> {
+    let file = OpenOptions::new().read(true).write(true).open(&path)?;
+    let length = file.metadata()?.len();
+    let mut reader = BufReader::new(&file);
+    let (mut last_id, mut bytes, mut batch) = (0, 0, Vec::new());
+    let mut head = [0; HEAD_BYTES];
+    while reader.read_exact(&mut head).is_ok() {
+        let Head { id, length: records, sum } = Head::decode(&head);
+        if records > length - bytes {
+            break;
+        }
+        batch.resize(usize::try_from(records).unwrap_or(usize::MAX), 0);
+        if reader.read_exact(&mut batch).is_err() || sum != Head::sum(id, &batch) {
+            break;
+        }
+        (last_id, bytes) = (id, bytes + HEAD_BYTES as u64 + records);
     }
-    let query = "SELECT max(id), sum(length(bytes)) FROM batch";
-    connection.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?)))
+    if bytes < length {
+        events::spool_torn(&path, length - bytes);
+        file.set_len(bytes)?;
+    }
+    Ok(Segment { path, last_id, bytes, writing: None })
 }
 
-fn open_to_read(path: &Path) -> Result<Connection> {
-    Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
-        .and_then(|connection| never_fold_back(&connection).map(|()| connection))
-        .map_err(|error| failed(path, &error))
+fn failed(path: &Path, problem: &str) -> Error {
+    Error::Config(format!(
+        "spool segment {}: {problem}; move it away to go on without its records",
+        path.display()
+    ))
+}
+
+struct Head {
+    id: i64,
+    length: u64,
+    sum: u64,
+}
+
+impl Head {
+    fn decode(bytes: &[u8; HEAD_BYTES]) -> Self {
+        let (words, _) = bytes.as_chunks::<8>();
+        let [id, length, sum] = [0, 1, 2].map(|index| u64::from_le_bytes(words[index]));
+        Self { id: id.cast_signed(), length, sum }
+    }
+
+    /// FNV-1a: it need only tell a torn or overwritten batch from a whole one.
+    fn sum(id: i64, records: &[u8]) -> u64 {
+        const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+        const PRIME: u64 = 0x0100_0000_01b3;
+        let start = (BASIS ^ id.cast_unsigned()).wrapping_mul(PRIME);
+        records.iter().fold(start, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(PRIME))
+    }
 }
 
 /// Reads the batches of one segment.
 #[derive(Debug)]
 pub struct Reader {
-    connection: Connection,
+    file: File,
     path: PathBuf,
+    /// Of the next batch's head.
+    position: u64,
 }
 
 impl Reader {
     pub fn open(path: &Path) -> Result<Self> {
-        Ok(Self { connection: open_to_read(path)?, path: path.to_owned() })
+        let file = File::open(path).map_err(|error| failed(path, &error.to_string()))?;
+        Ok(Self { file, path: path.to_owned(), position: 0 })
     }
 
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The first batch at or after `id`.
-    pub fn next(&mut self, id: i64) -> Result<Option<Batch>> {
-        let query = "SELECT id, bytes FROM batch WHERE id >= ?1 ORDER BY id LIMIT 1";
-        let row = self
-            .connection
-            .prepare_cached(query)
-            .and_then(|mut statement| {
-                let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?));
-                statement.query_row([id], read).optional()
-            })
-            .map_err(|error| failed(&self.path, &error))?;
-        let Some((id, bytes)) = row else { return Ok(None) };
-        let records = decode(&bytes).ok_or_else(|| {
-            Error::Config(format!(
-                "spool segment {}: batch {id} is damaged; move the file away to go on without it",
-                self.path.display()
-            ))
-        })?;
-        Ok(Some(Batch { id, records }))
+    /// The first batch at or after `id`, which the segment has.
+    pub fn next(&mut self, id: i64) -> Result<Batch> {
+        loop {
+            let batch = self.read(id).map_err(|error| failed(&self.path, &error.to_string()))?;
+            let Some((found, records)) = batch else { continue };
+            let damaged = || failed(&self.path, &format!("batch {found} is damaged"));
+            return Ok(Batch { id: found, records: records.ok_or_else(damaged)? });
+        }
+    }
+
+    /// One batch on; `None`: it is before `id`.
+    fn read(&mut self, id: i64) -> std::io::Result<Option<(i64, Option<Vec<OutRecord>>)>> {
+        let mut head = [0; HEAD_BYTES];
+        self.file.read_exact_at(&mut head, self.position)?;
+        let Head { id: found, length, sum } = Head::decode(&head);
+        let records_at = self.position + HEAD_BYTES as u64;
+        self.position = records_at.saturating_add(length);
+        if found < id {
+            return Ok(None);
+        }
+        if self.position > self.file.metadata()?.len() {
+            return Ok(Some((found, None)));
+        }
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+        self.file.read_exact_at(&mut bytes, records_at)?;
+        let is_whole = sum == Head::sum(found, &bytes);
+        Ok(Some((found, is_whole.then(|| decode(&bytes)).flatten())))
     }
 }
 
-/// Appends topic, partition and record.
-pub fn encode(bytes: &mut Vec<u8>, record: &OutRecord) {
-    bytes.push(record.topic as u8);
-    bytes.extend_from_slice(&record.partition.unwrap_or(-1).to_le_bytes());
-    chunk::append(bytes, record);
+/// The bytes of a batch, but for what `number` fills in.
+pub fn encode(records: &[OutRecord]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEAD_BYTES + records.len() * 128);
+    bytes.resize(HEAD_BYTES, 0);
+    for record in records {
+        bytes.push(record.topic as u8);
+        bytes.extend_from_slice(&record.partition.unwrap_or(-1).to_le_bytes());
+        chunk::append(&mut bytes, record);
+    }
+    bytes
+}
+
+/// Writes the head of an encoded batch.
+pub fn number(batch: &mut [u8], id: i64) {
+    let (head, records) = batch.split_at_mut(HEAD_BYTES);
+    let words = [id.cast_unsigned(), records.len() as u64, Head::sum(id, records)];
+    for (place, word) in head.chunks_mut(8).zip(words) {
+        place.copy_from_slice(&word.to_le_bytes());
+    }
 }
 
 fn decode(bytes: &[u8]) -> Option<Vec<OutRecord>> {

@@ -112,7 +112,9 @@ impl Desk {
         self.follow(slot, &happening);
         match happening {
             Happening::Connected { connection } => self.connect(slot, connection, arrival),
-            Happening::Stopped { detail } => self.release(slot, arrival, &detail),
+            Happening::StandsBy { detail } | Happening::Stopped { detail } => {
+                self.release(slot, arrival, &detail);
+            }
             happening => self.pass_on(slot, arrival, happening),
         }
     }
@@ -123,6 +125,7 @@ impl Desk {
             Happening::Connected { .. } => None,
             Happening::Silence { detail }
             | Happening::Disconnected { detail }
+            | Happening::StandsBy { detail }
             | Happening::Stopped { detail } => Some(detail.clone()),
             _ => return,
         };
@@ -166,7 +169,9 @@ impl Desk {
             Happening::Heartbeat => intake.heartbeat(arrival, output),
             Happening::Silence { detail } => intake.silence(arrival, &detail, output),
             Happening::Disconnected { detail } => intake.disconnected(arrival, &detail, output),
-            Happening::Connected { .. } | Happening::Stopped { .. } => {}
+            Happening::Connected { .. }
+            | Happening::StandsBy { .. }
+            | Happening::Stopped { .. } => {}
         }
     }
 

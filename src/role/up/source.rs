@@ -132,6 +132,7 @@ impl Feed {
         }
         run_producer(FeedRun {
             plan: plan_feed(&config)?,
+            leases: Vec::new(),
             config: &config,
             publisher,
             avro: parts.avro,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -19,9 +20,15 @@ pub struct Observer {
 
 impl Observer {
     pub fn new(bootstrap: &str, group: &str, topic: &str) -> Self {
+        Self::isolated(bootstrap, group, topic, "read_committed")
+    }
+
+    pub fn isolated(bootstrap: &str, group: &str, topic: &str, isolation: &str) -> Self {
         let consumer = ClientConfig::new()
             .set("bootstrap.servers", bootstrap)
             .set("group.id", group)
+            .set("isolation.level", isolation)
+            .set("enable.partition.eof", "true")
             .set("enable.auto.commit", "false")
             .create()
             .expect("a Kafka client");
@@ -42,6 +49,28 @@ impl Observer {
             marks.map(|(_, end)| (partition, end)).map_err(|error| error.to_string())
         };
         self.partitions()?.into_iter().map(end_of).collect()
+    }
+
+    /// How many records a reader is given who reads the topic as far as it goes.
+    pub fn count(&self) -> Result<usize, String> {
+        let partitions = self.partitions()?;
+        let mut all = TopicPartitionList::new();
+        for partition in &partitions {
+            let added = all.add_partition_offset(&self.topic, *partition, Offset::Beginning);
+            added.map_err(|error| error.to_string())?;
+        }
+        self.consumer.assign(&all).map_err(|error| error.to_string())?;
+        let (mut records, mut ended) = (0, 0);
+        while ended < partitions.len() {
+            match self.consumer.poll(ANSWER_WITHIN) {
+                Some(Ok(_)) => records += 1,
+                Some(Err(KafkaError::PartitionEOF(_))) => ended += 1,
+                Some(Err(error)) => return Err(error.to_string()),
+                None => return Err("the broker is silent".into()),
+            }
+        }
+        self.consumer.unassign().map_err(|error| error.to_string())?;
+        Ok(records)
     }
 
     /// Stable committed offset by partition, of those that have one.

@@ -4,9 +4,12 @@
 #![allow(dead_code)]
 
 pub mod foreign;
+pub mod group;
 mod kafka;
+pub mod network;
 pub mod process;
 pub mod proxy;
+pub mod steady;
 pub mod world;
 
 use std::path::Path;

@@ -1,5 +1,6 @@
 //! Topics, group, keyspace and files that belong to one case alone, and the commands run in it.
 
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -43,7 +44,7 @@ impl World {
         };
         world.set("KAFKA__BOOTSTRAP", &server("TICKSMITH_TEST_KAFKA"));
         world.set("CASSANDRA__CONTACT_POINTS", &server("TICKSMITH_TEST_CASSANDRA"));
-        for topic in ["TRADES", "SILVER", "LATE", "REJECTED", "BARS", "CHANGELOG"] {
+        for topic in ["TRADES", "SILVER", "LATE", "REJECTED", "BARS", "CHANGELOG", "LEASES"] {
             let name = format!("{}.{}", world.name, topic.to_lowercase());
             world.set(&format!("TOPICS__{topic}"), &name);
         }
@@ -98,7 +99,15 @@ impl World {
 
     /// Starts a role.
     pub fn start(&self, arguments: &[&str]) -> Process {
+        self.start_with(arguments, &[])
+    }
+
+    /// Starts a role that has settings, `SECTION__KEY`, of its own.
+    pub fn start_with(&self, arguments: &[&str], settings: &[(&str, String)]) -> Process {
         let mut command = self.command(env!("CARGO_BIN_EXE_ticksmith"));
+        for (key, value) in settings {
+            command.env(format!("TICKSMITH__{key}"), value);
+        }
         Process::start(&format!("ticksmith {}", arguments.join(" ")), command.args(arguments))
     }
 
@@ -239,6 +248,18 @@ impl World {
         self.start(&["producer", "--url", url, "--symbols", &frames.symbols])
     }
 
+    /// What a process on this machine answers over HTTP, head and body.
+    pub fn get(&self, port: &str, path: &str) -> Result<String, String> {
+        let ask = || -> std::io::Result<String> {
+            let mut stream = std::net::TcpStream::connect(format!("127.0.0.1:{port}"))?;
+            write!(stream, "GET {path} HTTP/1.0\r\nhost: localhost\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        ask().map_err(|error| error.to_string())
+    }
+
     pub fn observer(&self) -> Observer {
         self.observer_of("TOPICS__TRADES")
     }
@@ -249,6 +270,13 @@ impl World {
         // The listener that is open even where the world's own one is not.
         let bootstrap = server("TICKSMITH_TEST_KAFKA");
         Observer::new(&bootstrap, self.setting("KAFKA__GROUP"), topic)
+    }
+
+    /// The same, as readers of one isolation level see it.
+    pub fn isolated_observer_of(&self, topic: &str, isolation: &str) -> Observer {
+        let bootstrap = server("TICKSMITH_TEST_KAFKA");
+        let (group, topic) = (self.setting("KAFKA__GROUP"), self.setting(topic));
+        Observer::isolated(&bootstrap, group, topic, isolation)
     }
 
     /// Waits until the trades topic holds so many records.
@@ -300,7 +328,7 @@ pub fn address_in(said: &str) -> Option<String> {
 }
 
 /// A port that was free a moment ago.
-fn free_port() -> String {
+pub fn free_port() -> String {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     listener.local_addr().expect("an address").port().to_string()
 }
