@@ -125,8 +125,7 @@ chaos: ## Kill processes and servers under load, then compare everything: FAULTS
 		CASSANDRA_COMMITLOG_SYNC=batch scripts/with-services.sh \
 		cargo test --locked --profile demo --test services_chaos -- --nocapture $(ARGS)
 
-MINUTES ?= 30
-
+soak: MINUTES ?= 30
 soak: ## The same load for MINUTES=30 with a kill every so often: memory, lag and recoveries as a table
 	@$(NEED) cargo cc java maven python
 	@MINUTES=$(MINUTES) SEED=$(SEED) RATE=$(RATE) scripts/soak.sh
@@ -144,10 +143,10 @@ test-secure: ## Its part on servers that want TLS, certificates and passwords
 	TICKSMITH_INFRA_SECURE=yes scripts/with-services.sh \
 		cargo test --locked $(addprefix --test ,$(SECURE_TESTS)) $(ARGS)
 
-MINUTES ?= 10
-RATE ?= 5000
 SIZE_MIB ?= 200
 
+outage: MINUTES ?= 10
+outage: RATE := $(or $(RATE),5000)
 outage: ## Take Kafka away for MINUTES=10 at RATE=5000 trades/s with SIZE_MIB=200 for the spool; count what came of it
 	@$(NEED) cargo cc java maven python
 	@scripts/foreign-venv.sh > /dev/null

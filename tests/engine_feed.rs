@@ -25,6 +25,8 @@ fn rules() -> Arc<Rules> {
     let intervals = ["1m", "5m", "20m"].iter().map(parse).collect();
     let mut rules = Rules::with_intervals(intervals).expect("they fit");
     rules.policy = Some(Policy::All);
+    // As short as it may be: half an hour.
+    rules.mark_horizon_ms = 0;
     Arc::new(rules)
 }
 

@@ -290,7 +290,7 @@ fn every_golden_case_prints_what_it_expects_with_and_without_restarts() {
         cases += 1;
     }
     assert!(wrong.is_empty(), "{wrong}");
-    assert!(cases >= 19, "only {cases} golden cases were found");
+    assert!(cases >= 21, "only {cases} golden cases were found");
 }
 
 fn files_in(directory: &str) -> Vec<PathBuf> {

@@ -212,24 +212,37 @@ impl Connections {
             return None;
         }
         self.watermark_ms = Some(candidate);
-        self.drop_old_marks(candidate);
         Some(candidate)
     }
 
-    fn drop_old_marks(&mut self, watermark_ms: i64) {
-        let passed = |state: &ConnectionState| {
-            state
-                .ended_at_watermark_ms
-                .is_some_and(|ended| ended.saturating_add(self.horizon_ms) < watermark_ms)
+    /// Connections that ended longer ago than their marks are kept, and could be dropped.
+    pub fn passed(&self) -> Vec<i64> {
+        let Some(watermark_ms) = self.watermark_ms else { return Vec::new() };
+        let kept_to = |ended_ms: i64| ended_ms.saturating_add(self.horizon_ms);
+        let is_passed = |state: &&ConnectionState| {
+            state.ended_at_watermark_ms.is_some_and(|ended_ms| kept_to(ended_ms) < watermark_ms)
         };
-        if self.known.iter().any(passed) {
-            let dropped = self.known.iter().filter(|state| passed(state));
-            let newest = dropped.map(|state| state.connection).max().unwrap_or(0);
-            self.dropped_up_to = self.dropped_up_to.max(newest);
-            let recent = self.known.get(self.recent).map(|state| state.connection);
-            self.known.retain(|state| !passed(state));
-            self.recent = self.position(recent.unwrap_or(0)).unwrap_or(0);
-        }
+        let passed = self.known.iter().filter(is_passed).filter(|state| !self.is_clock(state));
+        passed.map(|state| state.connection).collect()
+    }
+
+    /// The newest of its feed with a feed time: the next one is dated by its clock.
+    fn is_clock(&self, state: &ConnectionState) -> bool {
+        let is_newer = |other: &ConnectionState| {
+            other.feed == state.feed
+                && other.connection > state.connection
+                && other.feed_offset_ms.is_some()
+        };
+        state.feed_offset_ms.is_some() && !self.known.iter().any(is_newer)
+    }
+
+    /// Forgets connections; what still comes of them is diverted.
+    pub fn drop_marks(&mut self, dropped: &[i64]) {
+        let Some(newest) = dropped.iter().max() else { return };
+        self.dropped_up_to = self.dropped_up_to.max(*newest);
+        let recent = self.known.get(self.recent).map(|state| state.connection);
+        self.known.retain(|state| !dropped.contains(&state.connection));
+        self.recent = self.position(recent.unwrap_or(0)).unwrap_or(0);
     }
 
     fn position(&self, connection: i64) -> Option<usize> {
@@ -388,7 +401,10 @@ mod tests {
         observe(&mut connections, &event(FeedEventKind::Connected, 2, 1));
         trade(&mut connections, 2, 2, 100_001);
         assert_eq!(connections.pass(1, 3, "finnhub/0"), Mark::Seen);
+        assert!(connections.passed().is_empty());
         trade(&mut connections, 2, 3, 100_002 + HORIZON_MS);
+        assert_eq!(connections.passed(), [1]);
+        connections.drop_marks(&[1]);
         assert_eq!(connections.pass(1, 3, "finnhub/0"), Mark::Dropped);
     }
 

@@ -52,7 +52,8 @@ impl Timeline {
             let next_ms = spans[index + 1..].iter().filter_map(|next| next.up_from_ms).min();
             let next_ms = next_ms.unwrap_or(i64::MAX);
             let before_ms = line.confirmed_to_ms().unwrap_or(i64::MIN);
-            let mut from_ms = span.up_from_ms.map_or(before_ms, |from_ms| from_ms.max(before_ms));
+            // One whose clock was guessed may seem to come after its successor: it had no time.
+            let mut from_ms = span.up_from_ms.unwrap_or(before_ms).max(before_ms).min(next_ms);
             let confirmed_ms = state.and_then(|state| state.confirmed_ms);
             if let Some(confirmed_ms) = confirmed_ms.filter(|_| span.up_from_ms.is_some()) {
                 let to_ms = confirmed_ms.min(next_ms).max(from_ms);
@@ -187,16 +188,34 @@ pub fn forget<'a>(
     before_ms: i64,
     find: impl Fn(i64) -> Option<&'a ConnectionState>,
 ) {
-    // A span is needed as long as its successor starts within reach, or was not heard of yet: the
-    // gap between them is still to be told.
-    let is_past = |next: &OwnedSpan| {
-        next.up_from_ms.is_some_and(|from_ms| from_ms <= before_ms)
-            && is_up(next, find(next.connection))
-    };
-    let gone = spans.windows(2).take_while(|pair| is_past(&pair[1])).count();
-    spans.drain(..gone);
+    let begins = |index: usize| begins_told(spans, index, before_ms, &find);
+    if let Some(first) = (1..spans.len()).rev().find(|index| begins(*index)) {
+        spans.drain(..first);
+    }
     losses.retain(|loss| loss.to_ms >= before_ms);
     forget_unheard(spans, find);
+}
+
+/// All that was before the span is out of reach and told: it began so long ago, was heard of while
+/// it had the symbol, and those before it can confirm no more.
+fn begins_told<'a>(
+    spans: &[OwnedSpan],
+    index: usize,
+    before_ms: i64,
+    find: &impl Fn(i64) -> Option<&'a ConnectionState>,
+) -> bool {
+    let Some(from_ms) = spans[index].up_from_ms.filter(|from_ms| *from_ms <= before_ms) else {
+        return false;
+    };
+    let is_dated = |state: &&ConnectionState| state.feed_offset_ms.is_some();
+    let confirmed_ms = |span: &OwnedSpan| find(span.connection).filter(is_dated)?.confirmed_ms;
+    let is_done = |span: &OwnedSpan| {
+        let lives = find(span.connection).is_some_and(|state| state.live);
+        !lives || confirmed_ms(span) >= Some(from_ms)
+    };
+    confirmed_ms(&spans[index]) > Some(from_ms)
+        && spans[index + 1..].iter().all(|next| next.up_from_ms.is_none_or(|ms| ms > from_ms))
+        && spans[..index].iter().all(is_done)
 }
 
 /// One that was never heard of matters only by what it took from those before it, and then the one
@@ -227,6 +246,12 @@ fn forget_unheard<'a>(
         }
         took || Some(*span) == newest
     });
+}
+
+/// A gap ends, once and for all, with a connection that was heard of: until it has a feed time of
+/// its own, a live one ends none.
+pub fn is_told(state: &ConnectionState) -> bool {
+    state.feed_offset_ms.is_some() || !state.live
 }
 
 /// The connection was heard of while it had the symbol.

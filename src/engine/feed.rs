@@ -24,6 +24,9 @@ impl Engine {
         if self.connections.pass(told.connection, told.seq, &told.feed) != Mark::New {
             return;
         }
+        if told.kind == FeedEventKind::Connected {
+            self.drop_old_marks();
+        }
         let event = cleaning::believable(&told, self.connections.feed_time_ms(), &self.rules);
         effects.events.push(StoredEvent { origin, event: told });
         let before = self.gaps_before(&event);
@@ -37,25 +40,38 @@ impl Engine {
             FeedEventKind::DecodeLoss => self.lose(&event, GapCause::DecodeLoss, effects),
             _ => {}
         }
-        for (index, before) in before {
-            self.tell_gaps(index, &before, &event, effects);
-            self.reassess(index, effects);
+        for (index, before) in &before {
+            self.tell_gaps(*index, before, &event, effects);
+            self.reassess(*index, effects);
         }
         self.settle_confirmed(effects);
         if let Some(watermark_ms) = observed.watermark_ms {
             self.run_agenda(watermark_ms, effects);
         }
+        // Last: what the event has just told, and the windows that it closed, rest on all of it.
+        for (index, _) in before {
+            self.forget(index);
+        }
+    }
+
+    /// Makes room for a new connection. One that a symbol's coverage still rests on stays, however
+    /// far one record has moved the watermark: the gap after it is still to be told.
+    fn drop_old_marks(&mut self) {
+        let mut passed = self.connections.passed();
+        if passed.is_empty() {
+            return;
+        }
+        for (_, symbol) in self.symbols.iter() {
+            passed.retain(|one| symbol.spans.iter().all(|span| span.connection != *one));
+        }
+        self.connections.drop_marks(&passed);
     }
 
     /// The symbols whose gaps the event may change, by name, each with its gaps so far.
     fn gaps_before(&mut self, event: &FeedEvent) -> Vec<(SymbolIndex, Vec<FeedGap>)> {
         let is_dated =
             self.connections.find(event.connection).is_some_and(|one| one.feed_offset_ms.is_some());
-        let is_plain = matches!(
-            event.kind,
-            FeedEventKind::Heartbeat | FeedEventKind::Overflow | FeedEventKind::DecodeLoss
-        );
-        if is_plain && is_dated {
+        if event.kind == FeedEventKind::Heartbeat && is_dated {
             return Vec::new();
         }
         if event.kind == FeedEventKind::Subscribed {
@@ -68,12 +84,7 @@ impl Engine {
             connection == event.connection || state.is_some_and(|one| one.feed == event.feed)
         };
         let touched = self.symbols.fed_by(is_touched, &event.symbols);
-        let mut gaps = Vec::with_capacity(touched.len());
-        for index in touched {
-            self.forget(index);
-            gaps.push((index, self.gap_rows(index)));
-        }
-        gaps
+        touched.into_iter().map(|index| (index, self.gap_rows(index))).collect()
     }
 
     /// Rows for the gaps that the event began, ended or moved.
@@ -104,14 +115,11 @@ impl Engine {
         }
     }
 
-    /// A gap ends, once and for all, with a connection that was heard of: until then a live one
-    /// does not count here.
+    /// As far as they are told.
     fn gap_rows(&self, index: SymbolIndex) -> Vec<FeedGap> {
         let find = |connection| self.connections.find(connection);
         let mut spans = self.symbols.get(index).spans.clone();
-        spans.retain(|span| {
-            find(span.connection).is_none_or(|one| one.feed_offset_ms.is_some() || !one.live)
-        });
+        spans.retain(|span| find(span.connection).is_none_or(coverage::is_told));
         let gaps = Timeline::of(&spans, find).gaps();
         gaps.iter().map(|gap| self.gap_row(index, gap)).collect()
     }
@@ -156,11 +164,17 @@ impl Engine {
         event: &FeedEvent,
         of_feed_ms: Option<i64>,
     ) -> Option<i64> {
-        let spans = self.symbols.get(index).spans.iter().rev();
-        let mut before = spans.filter(|span| span.connection != event.connection);
+        let at_ms = event.at_us.div_euclid(1_000);
+        if let Some(offset_ms) = of_feed_ms {
+            return Some(at_ms + offset_ms);
+        }
+        // A clock that is not its own may differ, but it came after those before it.
+        let spans = self.symbols.get(index).spans.iter();
+        let before = spans.filter(|span| span.connection != event.connection);
+        let not_before_ms = before.clone().filter_map(|span| span.up_from_ms).max();
         let offset_of = |span: &OwnedSpan| self.connections.find(span.connection)?.feed_offset_ms;
-        let offset_ms = of_feed_ms.or_else(|| before.find_map(offset_of))?;
-        Some(event.at_us.div_euclid(1_000) + offset_ms)
+        let offset_ms = before.rev().find_map(offset_of)?;
+        Some((at_ms + offset_ms).max(not_before_ms.unwrap_or(i64::MIN)))
     }
 
     /// The connection has a feed time now: so has everything that it subscribed before.
@@ -249,7 +263,6 @@ impl Engine {
         event: &FeedEvent,
         effects: &mut Effects,
     ) {
-        self.forget(index);
         let grain_ms = self.rules.intervals[0].length_ms();
         let symbol = self.symbols.get_mut(index);
         // What another connection delivered from its takeover on was not lost.
@@ -270,7 +283,6 @@ impl Engine {
             detail: event.detail.clone(),
             ..self.gap_row(index, &gap)
         });
-        self.reassess(index, effects);
     }
 
     fn gap_row(&self, index: SymbolIndex, gap: &Gap) -> FeedGap {
@@ -289,7 +301,8 @@ impl Engine {
         }
     }
 
-    /// Drops what no window that is kept can see: none starts before the horizon.
+    /// Drops what no window that is kept can see: after the agenda has run, none starts before the
+    /// horizon.
     fn forget(&mut self, index: SymbolIndex) {
         let watermark_ms = self.connections.watermark_ms().unwrap_or(i64::MIN);
         let reach_ms = self.rules.allowed_lateness_ms + self.rules.longest_ms();

@@ -39,8 +39,8 @@ struct Connection {
 struct Owner {
     connection: i64,
     since_us: i64,
-    /// How far those before it had been heard of when it came.
-    heard_before_ms: i64,
+    /// How far those before it had been heard of when it came, or since when they were there.
+    came_after_ms: i64,
 }
 
 struct Tenure {
@@ -145,16 +145,17 @@ impl Knowledge {
                 let owner = Owner {
                     connection: event.connection,
                     since_us: event.at_us,
-                    heard_before_ms: self.heard_to_ms(before),
+                    came_after_ms: self.came_to_ms(before),
                 };
                 self.owners.entry(symbol.clone()).or_default().push(owner);
             }
         }
     }
 
-    fn heard_to_ms(&self, owners: &[Owner]) -> i64 {
+    fn came_to_ms(&self, owners: &[Owner]) -> i64 {
         let heard = self.tenures(owners).into_iter().map(|one| one.heard_ms.min(one.to_ms));
-        heard.max().unwrap_or(i64::MIN)
+        let came = (0..owners.len()).filter_map(|index| self.known_from_ms(owners, index));
+        heard.chain(came).max().unwrap_or(i64::MIN)
     }
 
     fn lost(&mut self, event: &FeedEvent) {
@@ -167,10 +168,10 @@ impl Knowledge {
             let Some(to_ms) = event.feed_time_ms else {
                 // Nothing is vouched for before it.
                 if own + 1 == owners.len() && event.at_us > owners[own].since_us {
-                    let heard_before_ms = self.heard_to_ms(&owners[..own]);
+                    let came_after_ms = self.came_to_ms(&owners[..own]);
                     let owners = self.owners.get_mut(&symbol).expect("it is one of its keys");
                     owners[own] =
-                        Owner { since_us: event.at_us, heard_before_ms, ..owners[own].clone() };
+                        Owner { since_us: event.at_us, came_after_ms, ..owners[own].clone() };
                 }
                 continue;
             };
@@ -238,7 +239,7 @@ impl Knowledge {
             |before: &usize| self.connections[&owners[*before].connection].offset_ms.is_some();
         let before = (0..index).rev().find(dated)?;
         let offset_ms = self.connections[&owners[before].connection].offset_ms?;
-        let not_before_ms = self.known_from_ms(owners, before).max(Some(owner.heard_before_ms));
+        let not_before_ms = self.known_from_ms(owners, before).max(Some(owner.came_after_ms));
         not_before_ms.max(Some(since_ms + offset_ms))
     }
 

@@ -73,7 +73,8 @@ pub fn actions() -> impl Strategy<Value = Vec<Action>> {
     let lossy = (feed.clone(), 0u8..16);
     let overflow = lossy.clone().prop_map(|(feed, symbols)| Action::Overflow { feed, symbols });
     let decode = lossy.prop_map(|(feed, symbols)| Action::DecodeLoss { feed, symbols });
-    let wait = prop_oneof![8 => 1i64..8, 4 => 8i64..60, 1 => 60i64..400];
+    // The longest ones outlast every window and every mark.
+    let wait = prop_oneof![16 => 1i64..8, 8 => 8i64..60, 2 => 60i64..400, 1 => 400i64..9_000];
     let action = prop_oneof![
         24 => wait.prop_map(|seconds| Action::Wait { seconds }),
         30 => trade,

@@ -113,10 +113,15 @@ class Story:
 
     def by_clock(self, symbol, number, at_us):
         offset = self.clock_of_feed(number)
-        for tenure in reversed(self.tenures[symbol]):
-            if offset is None and tenure.connection != number:
-                offset = self.connections[tenure.connection].offset
-        return None if offset is None else at_us // 1000 + offset
+        if offset is not None:
+            return at_us // 1000 + offset
+        before = [one for one in self.tenures[symbol] if one.connection != number]
+        offsets = [self.connections[one.connection].offset for one in before]
+        offsets = [offset for offset in offsets if offset is not None]
+        if not offsets:
+            return None
+        # A clock that is not its own may differ, but it came after those before it.
+        return max([at_us // 1000 + offsets[-1]] + [one.start for one in before if one.start is not None])
 
     def heard_to(self, symbol, tenure):
         """The last sign of those before it."""
@@ -184,7 +189,7 @@ class Story:
         for at, one in enumerate(tenures):
             known = self.connections[one.connection]
             taken = min((next.start for next in tenures[at + 1 :] if next.start is not None), default=FOREVER)
-            start = heard_to if one.start is None else max(one.start, heard_to)
+            start = heard_to if one.start is None else min(max(one.start, heard_to), taken)
             if known.heard is not None and one.start is not None:
                 heard_to = max(min(known.heard, taken), start)
                 found.append((start, heard_to, "up", one.connection))

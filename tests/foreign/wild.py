@@ -31,7 +31,8 @@ class World:
     def act(self):
         self.now_ms += int(self.chance.expovariate(1 / 800)) + 1
         if self.chance.random() < 0.004:
-            self.now_ms += self.chance.randrange(200_000)
+            # The longest outlast every window that is kept.
+            self.now_ms += self.chance.randrange(self.chance.choice([200_000, 200_000, 200_000, 9_000_000]))
         feed = self.chance.choice(list(CLOCKS_MS))
         action = self.chance.choices(list(ACTIONS), ACTIONS.values())[0]
         if action == "connect":

@@ -31,9 +31,9 @@ fn bars(world: &World, intervals: &[&str]) -> Bars {
     for interval in intervals {
         for symbol in &symbols {
             let asked = ["bars", "--symbol", symbol, "--interval", interval, "--from", "0"];
-            let said = world.succeed(&[&asked[..], &["--format", "json"]].concat());
-            let begin = said.find('[').unwrap_or_else(|| panic!("no JSON:\n{said}"));
-            let rows: Vec<Value> = serde_json::from_str(&said[begin..]).expect("JSON");
+            let ended = world.run(&[&asked[..], &["--format", "json"]].concat());
+            assert_eq!(ended.code(), 0, "{}", ended.said);
+            let Value::Array(rows) = ended.json() else { panic!("no rows: {}", ended.said) };
             for row in rows {
                 let start = row["ts"].as_i64().expect("a start");
                 bars.insert(((*interval).to_owned(), symbol.clone(), start), row);

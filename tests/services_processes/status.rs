@@ -39,13 +39,10 @@ fn produce(world: &World, seed: i64) {
         .python("produce.py", &[&["--trades", &trades, "--base-ms", &base_ms][..], &more].concat());
 }
 
-/// The object that was printed, and the exit code. Lines of error may be heard in the midst of it.
+/// The object that was printed, and the exit code.
 fn status(world: &World, more: &[&str]) -> (Value, i32, Ended) {
     let ended = world.run(&[&["status", "--format", "json"], more].concat());
-    let lines = ended.said.lines().filter(|line| line.starts_with(['{', '}', ' ']));
-    let object = lines.collect::<Vec<&str>>().join("\n");
-    let object = serde_json::from_str(&object);
-    (object.unwrap_or_else(|error| panic!("{error}: {}", ended.said)), ended.code(), ended)
+    (ended.json(), ended.code(), ended)
 }
 
 fn problems(status: &Value) -> Vec<&str> {

@@ -80,7 +80,7 @@ fn a_log_that_is_away_keeps_nobody() {
     let _servers = with_servers_to_break();
     let world = World::prepared("stop_no_log");
     let frames = world.record_frames(BASE_MS, 6_000, 5);
-    let (simulator, url) = world.start_simulator(&frames, &["--speed", "60", "--exit-at-end"]);
+    let (simulator, url) = world.start_simulator(&frames, &["--speed", "150", "--exit-at-end"]);
     let stream = world.start(&["stream"]);
     let producer = world.start_producer(&url, &frames);
     world.wait_for_commits(1_000);

@@ -8,11 +8,14 @@ use std::thread::JoinHandle;
 
 use super::eventually;
 
+type Lines = Arc<Mutex<Vec<String>>>;
+
 /// A running process.
 pub struct Process {
     name: String,
     child: Child,
-    said: Arc<Mutex<Vec<String>>>,
+    said: Lines,
+    answered: Lines,
     listeners: Vec<JoinHandle<()>>,
 }
 
@@ -20,13 +23,22 @@ pub struct Process {
 #[derive(Debug)]
 pub struct Ended {
     pub status: ExitStatus,
+    /// Both streams together.
     pub said: String,
+    /// Standard output alone: what a script would read.
+    pub answer: String,
 }
 
 impl Ended {
     /// Exit code, or minus the signal that ended it.
     pub fn code(&self) -> i32 {
         self.status.code().or(self.status.signal().map(|signal| -signal)).unwrap_or(i32::MIN)
+    }
+
+    /// The answer, of a command that was asked for JSON.
+    pub fn json(&self) -> serde_json::Value {
+        let parsed = serde_json::from_str(&self.answer);
+        parsed.unwrap_or_else(|error| panic!("{error}:\n{}", self.said))
     }
 }
 
@@ -36,15 +48,16 @@ impl Process {
         let mut child = command
             .spawn()
             .unwrap_or_else(|error| panic!("{name} does not start: {error}: {command:?}"));
-        let said = Arc::default();
-        let out = listen(child.stdout.take().expect("stdout is piped"), &said);
-        let err = listen(child.stderr.take().expect("stderr is piped"), &said);
-        Self { name: name.to_owned(), child, said, listeners: vec![out, err] }
+        let (said, answered) = (Lines::default(), Lines::default());
+        let both = vec![Arc::clone(&said), Arc::clone(&answered)];
+        let out = listen(child.stdout.take().expect("stdout is piped"), both);
+        let err = listen(child.stderr.take().expect("stderr is piped"), vec![Arc::clone(&said)]);
+        Self { name: name.to_owned(), child, said, answered, listeners: vec![out, err] }
     }
 
     /// Everything said so far, both streams together.
     pub fn said(&self) -> String {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
+        text_of(&self.said)
     }
 
     /// Waits for what `find` makes of the output.
@@ -74,7 +87,7 @@ impl Process {
         for listener in self.listeners.drain(..) {
             listener.join().expect("listeners do not panic");
         }
-        Ended { status, said: self.said() }
+        Ended { status, said: self.said(), answer: text_of(&self.answered) }
     }
 
     /// Asks it to stop, as an operator would, and waits.
@@ -127,11 +140,16 @@ fn last_lines(text: &str) -> String {
     lines[lines.len().saturating_sub(SHOWN)..].join("\n")
 }
 
-fn listen(stream: impl Read + Send + 'static, said: &Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {
-    let said = Arc::clone(said);
+fn text_of(lines: &Lines) -> String {
+    lines.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
+}
+
+fn listen(stream: impl Read + Send + 'static, heard_by: Vec<Lines>) -> JoinHandle<()> {
     std::thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            said.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            for lines in &heard_by {
+                lines.lock().unwrap_or_else(PoisonError::into_inner).push(line.clone());
+            }
         }
     })
 }
