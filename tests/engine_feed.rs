@@ -1,6 +1,7 @@
 //! The engine against a second-by-second oracle of what a log can vouch for: random feeds that
 //! connect, fall silent, die, lose records and take symbols over from each other.
 
+mod changelog;
 #[path = "engine_feed/oracle.rs"]
 mod oracle;
 #[path = "engine_feed/world.rs"]
@@ -10,13 +11,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use ticksmith::codec::avro::Avro;
 use ticksmith::engine::{Engine, Input, Policy, Rules};
 use ticksmith::model::{
     Bar, BarState, Disposition, Effects, FeedEvent, FeedEventKind, FeedGap, GapCause, Interval,
     Origin, RevisionWhy, Trade, Verdict, partition_for_key,
 };
 
+use changelog::Changelog;
 use oracle::{Ending, Expected, Key, Knowledge, Second};
 use world::{Record, SYMBOLS};
 
@@ -40,8 +41,7 @@ struct Bench {
     partition: i32,
     count: u32,
     engine: Engine,
-    avro: Avro,
-    changelog: BTreeMap<Vec<u8>, Vec<u8>>,
+    changelog: Changelog,
     effects: Effects,
 }
 
@@ -53,8 +53,7 @@ impl Bench {
             rules,
             partition,
             count,
-            avro: Avro::single_object(),
-            changelog: BTreeMap::new(),
+            changelog: Changelog::new(),
             effects: Effects::default(),
         }
     }
@@ -74,16 +73,7 @@ impl Bench {
                 self.engine.step(Input::Sample, &mut self.effects);
             }
             let origin = Origin { partition: self.partition, offset: position as i64 };
-            match record.clone() {
-                Record::Event(event) => {
-                    self.engine.step(Input::Event { origin, event }, &mut self.effects);
-                }
-                Record::Trade(trade) => {
-                    let name = trade.symbol.clone();
-                    let key = Some(name.as_bytes());
-                    self.engine.step(Input::Trade { origin, key, trade }, &mut self.effects);
-                }
-            }
+            record.take(origin, &mut self.engine, &mut self.effects);
             assert_eq!(self.engine.tally().total(), position as i64 + 1, "conservation");
         }
         self.restart();
@@ -92,18 +82,8 @@ impl Bench {
     }
 
     fn restart(&mut self) {
-        let mut records = Vec::new();
-        self.engine.collect_state(&mut records).expect("conservation holds");
-        for record in records {
-            match self.avro.encode_state(&record).expect("encodes") {
-                (key, Some(value)) => self.changelog.insert(key, value),
-                (key, None) => self.changelog.remove(&key),
-            };
-        }
-        let decode = |(key, value): (&Vec<u8>, &Vec<u8>)| {
-            self.avro.decode_state(key, value).expect("what was encoded decodes")
-        };
-        let (rules, records) = (Arc::clone(&self.rules), self.changelog.iter().map(decode));
+        self.changelog.save(&mut self.engine);
+        let (rules, records) = (Arc::clone(&self.rules), self.changelog.records());
         self.engine =
             Engine::restore(rules, self.partition, self.count, records).expect("restores");
     }

@@ -1,6 +1,7 @@
 //! Intervals that are added and removed between two runs: what stays is as if nothing had happened,
 //! and what is new is, from its beginning on, what a replay of the whole log under it says.
 
+mod changelog;
 #[path = "engine_feed/world.rs"]
 mod world;
 
@@ -8,12 +9,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use ticksmith::codec::avro::Avro;
 use ticksmith::engine::{Engine, Input, Policy, Rules};
 use ticksmith::model::{
     Bar, BarState, Effects, Interval, Origin, PartitionMeta, RevisionWhy, Scope, StateRecord,
 };
 
+use changelog::Changelog;
 use world::Record;
 
 const SETS: [&[&str]; 9] = [
@@ -38,8 +39,7 @@ fn rules(texts: &[&str]) -> Arc<Rules> {
 /// One partition's engine with its changelog.
 struct Bench {
     engine: Engine,
-    avro: Avro,
-    changelog: BTreeMap<Vec<u8>, Vec<u8>>,
+    changelog: Changelog,
     effects: Effects,
     next_offset: i64,
 }
@@ -48,8 +48,7 @@ impl Bench {
     fn new(texts: &[&str]) -> Self {
         Self {
             engine: Engine::new(rules(texts), 0, 1),
-            avro: Avro::single_object(),
-            changelog: BTreeMap::new(),
+            changelog: Changelog::new(),
             effects: Effects::default(),
             next_offset: 0,
         }
@@ -59,48 +58,26 @@ impl Bench {
         for record in log {
             let origin = Origin { partition: 0, offset: self.next_offset };
             self.next_offset += 1;
-            match record.clone() {
-                Record::Event(event) => {
-                    self.engine.step(Input::Event { origin, event }, &mut self.effects);
-                }
-                Record::Trade(trade) => {
-                    let name = trade.symbol.clone();
-                    let key = Some(name.as_bytes());
-                    self.engine.step(Input::Trade { origin, key, trade }, &mut self.effects);
-                }
-            }
+            record.take(origin, &mut self.engine, &mut self.effects);
         }
     }
 
     /// Stops and starts with these intervals.
     fn restart(&mut self, texts: &[&str]) {
-        let mut records = Vec::new();
-        self.engine.collect_state(&mut records).expect("conservation holds");
-        for record in records {
-            match self.avro.encode_state(&record).expect("encodes") {
-                (key, Some(value)) => self.changelog.insert(key, value),
-                (key, None) => self.changelog.remove(&key),
-            };
-        }
-        self.engine = Engine::restore(rules(texts), 0, 1, self.state()).expect("restores");
-    }
-
-    fn state(&self) -> Vec<StateRecord> {
-        let decode = |(key, value): (&Vec<u8>, &Vec<u8>)| {
-            self.avro.decode_state(key, value).expect("what was encoded decodes")
-        };
-        self.changelog.iter().map(decode).collect()
+        self.changelog.save(&mut self.engine);
+        self.engine =
+            Engine::restore(rules(texts), 0, 1, self.changelog.records()).expect("restores");
     }
 
     fn scope(&self) -> Scope {
-        let state = self.state().into_iter();
+        let state = self.changelog.records().into_iter();
         let scope =
             |record| if let StateRecord::Scope(scope) = record { Some(scope) } else { None };
         state.filter_map(scope).next().expect("a state has a scope")
     }
 
     fn meta(&self) -> PartitionMeta {
-        let state = self.state().into_iter();
+        let state = self.changelog.records().into_iter();
         let meta = |record| if let StateRecord::Meta(meta) = record { Some(meta) } else { None };
         state.filter_map(meta).next().expect("a state has a meta record")
     }
@@ -164,7 +141,8 @@ proptest! {
             set = SETS[index];
             bench.restart(set);
             // What a crash before the next beat would lose is made once more, and is the same.
-            bench.engine = Engine::restore(rules(set), 0, 1, bench.state()).expect("restores");
+            let state = bench.changelog.records();
+            bench.engine = Engine::restore(rules(set), 0, 1, state).expect("restores");
             let intervals = rules(set).intervals.clone();
             let before = std::mem::take(&mut active);
             let had_state = !bench.meta().connections.is_empty();

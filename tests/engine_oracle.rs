@@ -1,15 +1,18 @@
 //! The engine against a naive batch oracle: any disorder within the lateness, any number of
 //! partitions, any restart points, and the final bars are the same, field by field.
 
+mod changelog;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use ticksmith::engine::{Engine, Input, Policy, Rules};
 use ticksmith::model::{
-    Amount, Bar, BarState, Effects, Interval, Origin, StateRecord, Trade, Turnover,
-    partition_for_key,
+    Amount, Bar, BarState, Effects, Interval, Origin, Trade, Turnover, partition_for_key,
 };
+
+use changelog::Changelog;
 
 const OUT_OF_ORDERNESS_MS: i64 = 2_000;
 const LATENESS_MS: i64 = 600_000;
@@ -82,7 +85,7 @@ fn engine_bars(
     samples: &[usize],
 ) -> BTreeMap<Key, Bar> {
     let mut engines: HashMap<i32, Engine> = HashMap::new();
-    let mut changelogs: HashMap<i32, BTreeMap<String, StateRecord>> = HashMap::new();
+    let mut changelogs: HashMap<i32, Changelog> = HashMap::new();
     let mut offsets: HashMap<i32, i64> = HashMap::new();
     let mut effects = Effects::default();
     for (position, trade) in trades.iter().enumerate() {
@@ -101,15 +104,11 @@ fn engine_bars(
         }
         if restarts.contains(&position) {
             for (partition, engine) in &mut engines {
-                let log = changelogs.entry(*partition).or_default();
-                save(engine, log);
-                *engine = Engine::restore(
-                    Arc::clone(rules),
-                    *partition,
-                    partition_count,
-                    log.values().cloned(),
-                )
-                .expect("restores");
+                let changelog = changelogs.entry(*partition).or_insert_with(Changelog::new);
+                changelog.save(engine);
+                let records = changelog.records();
+                *engine = Engine::restore(Arc::clone(rules), *partition, partition_count, records)
+                    .expect("restores");
             }
         }
     }
@@ -122,25 +121,6 @@ fn engine_bars(
         .into_iter()
         .map(|bar| ((bar.symbol.to_string(), bar.interval.length_ms(), bar.window.start_ms), bar))
         .collect()
-}
-
-/// What a compacted topic would hold.
-fn save(engine: &mut Engine, log: &mut BTreeMap<String, StateRecord>) {
-    let mut records = Vec::new();
-    engine.collect_state(&mut records).expect("conservation holds");
-    for record in records {
-        match &record {
-            StateRecord::Meta(_) => log.insert("meta".into(), record),
-            StateRecord::Scope(_) => log.insert("scope".into(), record),
-            StateRecord::Feed(feed) => log.insert(format!("feed/{}", feed.symbol), record),
-            StateRecord::Window(w) => {
-                log.insert(format!("{}/{}/{}", w.interval, w.start_ms, w.symbol), record)
-            }
-            StateRecord::Evicted { symbol, interval, start_ms } => {
-                log.remove(&format!("{interval}/{start_ms}/{symbol}"))
-            }
-        };
-    }
 }
 
 /// Two contents never share a revision, and a later one is higher.

@@ -19,25 +19,27 @@
 //! The worked examples of `docs/` are blocks of the same form, fenced as `golden`. There a line
 //! that ends with a backslash goes on with the next one, and `…` stands for any words.
 
-use std::collections::{BTreeMap, HashMap};
+mod changelog;
+
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::DateTime;
-use ticksmith::codec::avro::Avro;
 use ticksmith::engine::{Engine, Input, Rules};
 use ticksmith::model::{
     Bar, Disposition, Effects, ExclusionReason, FeedEvent, FeedEventKind, FeedGap, Interval,
     Origin, PricePoint, Trade,
 };
 
+use changelog::Changelog;
+
 /// The engine under test with what surrounds it: a log of one partition and a changelog.
 struct Bench {
     rules: Arc<Rules>,
     engine: Engine,
-    avro: Avro,
-    changelog: BTreeMap<Vec<u8>, Vec<u8>>,
+    changelog: Changelog,
     restart_every_line: bool,
     offset: i64,
     seqs: HashMap<i64, i64>,
@@ -69,8 +71,7 @@ impl Bench {
         Self {
             engine: Engine::new(Arc::clone(&rules), 0, 1),
             rules,
-            avro: Avro::single_object(),
-            changelog: BTreeMap::new(),
+            changelog: Changelog::new(),
             restart_every_line,
             offset: 0,
             seqs: HashMap::new(),
@@ -209,19 +210,9 @@ impl Bench {
 
     /// Through the bytes of the changelog and back.
     fn restart(&mut self) {
-        let mut records = Vec::new();
-        self.engine.collect_state(&mut records).expect("conservation holds");
-        for record in records {
-            match self.avro.encode_state(&record).expect("encodes") {
-                (key, Some(value)) => self.changelog.insert(key, value),
-                (key, None) => self.changelog.remove(&key),
-            };
-        }
-        let decode = |(key, value): (&Vec<u8>, &Vec<u8>)| {
-            self.avro.decode_state(key, value).expect("what was encoded decodes")
-        };
-        let records = self.changelog.iter().map(decode);
-        self.engine = Engine::restore(Arc::clone(&self.rules), 0, 1, records).expect("restores");
+        self.changelog.save(&mut self.engine);
+        let (rules, records) = (Arc::clone(&self.rules), self.changelog.records());
+        self.engine = Engine::restore(rules, 0, 1, records).expect("restores");
     }
 }
 

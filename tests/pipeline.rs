@@ -1,6 +1,8 @@
 //! The shipping pipeline over the real embedded log, with faults at its edges: whatever fails, the
 //! topics end up as if nothing had happened.
 
+mod front;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,12 +19,12 @@ use ticksmith::model::{
     partition_for_key,
 };
 use ticksmith::pipeline::{self, Parts, Schedule};
-use ticksmith::port::log::{OnProgress, OnState};
 use ticksmith::port::{
-    BarRemoval, Beat, BeatReport, Clock, Live, Log, LogFactory, OutRecord, Polled, Publisher,
-    RawRecord, Restored, Store, Topic, Written,
+    BarRemoval, Beat, BeatReport, Clock, Live, Log, LogFactory, OutRecord, Publisher, Store, Topic,
 };
 use ticksmith::runtime::{Shutdown, SystemClock};
+
+use front::{FrontFactory, Spoil};
 
 const PARTITIONS: u32 = 3;
 const START_MS: i64 = 1_700_000_100_000;
@@ -124,72 +126,22 @@ fn expected_bars(partition: i32) -> Vec<Bar> {
     effects.bars
 }
 
-/// A log that fails now and then, before or after the real commit.
-struct FaultyFactory {
-    inner: Box<dyn LogFactory>,
+/// Fails now and then, before or after the real commit.
+struct Faulty {
     commits: Arc<AtomicUsize>,
 }
 
-struct FaultyLog {
-    inner: Box<dyn Log>,
-    commits: Arc<AtomicUsize>,
-}
-
-impl LogFactory for FaultyFactory {
-    fn open(&mut self) -> Result<Box<dyn Log>> {
-        let commits = Arc::clone(&self.commits);
-        Ok(Box::new(FaultyLog { inner: self.inner.open()?, commits }))
-    }
-}
-
-impl Log for FaultyLog {
-    fn partition_count(&self) -> u32 {
-        self.inner.partition_count()
-    }
-    fn poll(
-        &mut self,
-        limit: usize,
-        wait: Duration,
-        on_record: &mut dyn FnMut(RawRecord<'_>) -> Result<()>,
-    ) -> Result<Polled> {
-        self.inner.poll(limit, wait, on_record)
-    }
-    fn restore(
-        &mut self,
-        partition: i32,
-        on_state: &mut OnState<'_>,
-        on_progress: &mut OnProgress<'_>,
-    ) -> Result<Restored> {
-        self.inner.restore(partition, on_state, on_progress)
-    }
-    fn seek(&mut self, partition: i32, offset: i64) -> Result<()> {
-        self.inner.seek(partition, offset)
-    }
-    fn commit(&mut self, beat: &Beat) -> Result<()> {
+impl Spoil for Faulty {
+    fn commit(&mut self, inner: &mut dyn Log, beat: &Beat) -> Result<()> {
         match self.commits.fetch_add(1, Ordering::Relaxed) % 5 {
             1 => Err(Error::Restore("aborted before the commit".into())),
             2 => {
-                self.inner.commit(beat)?;
+                inner.commit(beat)?;
                 Err(Error::Restore("the answer to the commit was lost".into()))
             }
             3 => Err(Error::Rejoin("fenced".into())),
-            _ => self.inner.commit(beat),
+            _ => inner.commit(beat),
         }
-    }
-    fn position(&mut self, partition: i32) -> Result<i64> {
-        self.inner.position(partition)
-    }
-    fn end_offset(&mut self, partition: i32) -> Result<i64> {
-        self.inner.end_offset(partition)
-    }
-    fn written_since(&mut self, partition: i32, time_ms: i64) -> Result<Option<Written>> {
-        self.inner.written_since(partition, time_ms)
-    }
-    fn keep_alive(&mut self) -> Result<Option<Vec<i32>>> {
-        self.inner.keep_alive()
-    }
-    fn close(&mut self) {
-        self.inner.close();
     }
 }
 
@@ -320,8 +272,9 @@ fn faults_at_commit_and_store_leave_no_trace() {
     let (_directory, broker) = broker();
     fill(&broker);
     let commits = Arc::new(AtomicUsize::new(0));
-    let inner = broker.factory("group");
-    let factory = Box::new(FaultyFactory { inner, commits: Arc::clone(&commits) });
+    let (inner, counted) = (broker.factory("group"), Arc::clone(&commits));
+    let spoiler = move || Faulty { commits: Arc::clone(&counted) };
+    let factory = Box::new(FrontFactory { inner, spoiler });
     let store = FaultyStore::default();
     let rows = Arc::clone(&store.trades);
     assert_eq!(run(factory, Some(Box::new(store)), schedule()), EXPECTED);
@@ -392,9 +345,14 @@ impl Store for StopAtWrite {
 fn stop_with_flush_of(flush_s: u64, first_commit: usize) -> (usize, usize) {
     let (_directory, broker) = broker();
     fill(&broker);
-    let (commits, opened) = (Arc::new(AtomicUsize::new(first_commit)), Arc::default());
-    let faulty = FaultyFactory { inner: broker.factory("group"), commits: Arc::clone(&commits) };
-    let factory = CountedFactory { inner: Box::new(faulty), opened: Arc::clone(&opened) };
+    let commits = Arc::new(AtomicUsize::new(first_commit));
+    let opened: Arc<AtomicUsize> = Arc::default();
+    let (inner, counted) = (broker.factory("group"), (Arc::clone(&commits), Arc::clone(&opened)));
+    let spoiler = move || {
+        counted.1.fetch_add(1, Ordering::Relaxed);
+        Faulty { commits: Arc::clone(&counted.0) }
+    };
+    let factory = FrontFactory { inner, spoiler };
     let (shutdown, clock) = (Shutdown::default(), Arc::new(HandClock::default()));
     let store = StopAtWrite { shutdown: shutdown.clone(), clock: Arc::clone(&clock), flush_s };
     let parts = Parts {
@@ -409,18 +367,6 @@ fn stop_with_flush_of(flush_s: u64, first_commit: usize) -> (usize, usize) {
     };
     pipeline::run(parts, shutdown).expect("a clean stop");
     (commits.load(Ordering::Relaxed) - first_commit, opened.load(Ordering::Relaxed))
-}
-
-struct CountedFactory {
-    inner: Box<dyn LogFactory>,
-    opened: Arc<AtomicUsize>,
-}
-
-impl LogFactory for CountedFactory {
-    fn open(&mut self) -> Result<Box<dyn Log>> {
-        self.opened.fetch_add(1, Ordering::Relaxed);
-        self.inner.open()
-    }
 }
 
 /// Takes its time for the first flush, and says so.

@@ -1,6 +1,8 @@
 //! A restored stream goes on where its state stands; where state, offsets and log do not belong
 //! together it stops and says what happened and what can be done. Nothing is passed over.
 
+mod front;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,11 +14,10 @@ use ticksmith::error::{Error, Result};
 use ticksmith::model::{Bar, Interval, Judged, PartitionMeta, StateRecord, Trade};
 use ticksmith::pipeline::{self, Parts, Schedule};
 use ticksmith::port::log::{OnProgress, OnState};
-use ticksmith::port::{
-    Beat, BeatReport, Clock, Live, Log, LogFactory, OutRecord, Polled, RawRecord, Restored, Topic,
-    Written,
-};
+use ticksmith::port::{Beat, BeatReport, Clock, Live, Log, LogFactory, OutRecord, Restored, Topic};
 use ticksmith::runtime::{Shutdown, SystemClock};
+
+use front::{FrontFactory, Spoil};
 
 const PARTITIONS: u32 = 2;
 const TRADES: i64 = 600;
@@ -287,7 +288,8 @@ fn a_trades_topic_that_was_made_anew_is_told() {
 fn records_that_went_unread_are_told() {
     let world = World::new();
     let next = world.meta(0).next_offset;
-    let factory = Trimmed { inner: world.broker.factory("group"), log_start: next + 7 };
+    let inner = world.broker.factory("group");
+    let factory = FrontFactory { inner, spoiler: move || Trimmed { log_start: next + 7 } };
     let text = refusal(run(Box::new(factory), Arc::new(Heard::default())));
     let begins = format!("'the.trades' begins at {}", next + 7);
     assert_says(&text, &[&format!("is {next}"), &begins, "7 records are gone", "retention"]);
@@ -316,63 +318,23 @@ fn a_state_of_a_later_version_is_told() {
     assert_says(&text, &["state version 49", "the newer one", "ticksmith reset"]);
 }
 
-/// A log of which retention took the beginning before it was read.
+/// Retention took the beginning of the log before it was read.
 struct Trimmed {
-    inner: Box<dyn LogFactory>,
     log_start: i64,
 }
 
-impl LogFactory for Trimmed {
-    fn open(&mut self) -> Result<Box<dyn Log>> {
-        Ok(Box::new(TrimmedLog { inner: self.inner.open()?, log_start: self.log_start }))
-    }
-}
-
-struct TrimmedLog {
-    inner: Box<dyn Log>,
-    log_start: i64,
-}
-
-impl Log for TrimmedLog {
-    fn partition_count(&self) -> u32 {
-        self.inner.partition_count()
-    }
-    fn poll(
-        &mut self,
-        limit: usize,
-        wait: Duration,
-        on_record: &mut dyn FnMut(RawRecord<'_>) -> Result<()>,
-    ) -> Result<Polled> {
-        self.inner.poll(limit, wait, on_record)
-    }
+impl Spoil for Trimmed {
     fn restore(
         &mut self,
+        inner: &mut dyn Log,
         partition: i32,
         on_state: &mut OnState<'_>,
         on_progress: &mut OnProgress<'_>,
     ) -> Result<Restored> {
-        let restored = self.inner.restore(partition, on_state, on_progress)?;
+        let restored = inner.restore(partition, on_state, on_progress)?;
         Ok(Restored { log_start: self.log_start, ..restored })
     }
-    fn seek(&mut self, _: i32, _: i64) -> Result<()> {
-        panic!("nothing is to be read")
-    }
-    fn commit(&mut self, _: &Beat) -> Result<()> {
+    fn commit(&mut self, _: &mut dyn Log, _: &Beat) -> Result<()> {
         panic!("nothing is to be committed")
-    }
-    fn position(&mut self, partition: i32) -> Result<i64> {
-        self.inner.position(partition)
-    }
-    fn end_offset(&mut self, partition: i32) -> Result<i64> {
-        self.inner.end_offset(partition)
-    }
-    fn written_since(&mut self, partition: i32, time_ms: i64) -> Result<Option<Written>> {
-        self.inner.written_since(partition, time_ms)
-    }
-    fn keep_alive(&mut self) -> Result<Option<Vec<i32>>> {
-        self.inner.keep_alive()
-    }
-    fn close(&mut self) {
-        self.inner.close();
     }
 }

@@ -14,6 +14,7 @@ mod crew;
 mod events;
 #[path = "simulation/feed.rs"]
 mod feed;
+mod front;
 #[path = "simulation/group.rs"]
 mod group;
 #[path = "simulation/invariants.rs"]

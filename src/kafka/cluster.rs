@@ -7,13 +7,13 @@ use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::groups::GroupList;
 use rdkafka::metadata::Metadata;
 use tracing::warn;
 
 use super::context::PlainContext;
 use super::security;
 use super::settings::{Settings, refuse_client};
-use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::port::Topic;
 
@@ -126,17 +126,16 @@ impl Cluster {
         Ok((partitions.len() as u32, replicas.unwrap_or(0) as u32))
     }
 
-    /// Members of a group as its coordinator counts them; one that was killed counts until its
-    /// session time-out.
-    pub fn group_members(&self, group: &str) -> Result<usize> {
-        let list = self.client.fetch_group_list(Some(group), ASK_WITHIN).map_err(|error| {
+    /// A group as its coordinator knows it; a member that was killed counts until its session
+    /// time-out.
+    pub fn group(&self, name: &str) -> Result<GroupList> {
+        self.client.fetch_group_list(Some(name), ASK_WITHIN).map_err(|error| {
             Error::Unavailable(format!(
-                "members of group '{group}' on {}: {error}; is Describe on it granted?",
+                "members of group '{name}' on {}: {error}; are all brokers up, and is Describe on \
+                 the group granted?",
                 self.bootstrap
             ))
-        })?;
-        let found = list.groups().iter().find(|found| found.name() == group);
-        Ok(found.map_or(0, |found| found.members().len()))
+        })
     }
 
     /// Oldest offset, and the one after the newest, open transactions included.
@@ -148,15 +147,6 @@ impl Cluster {
             ))
         })
     }
-}
-
-/// Members of the configured group, looked at from outside.
-///
-/// # Errors
-/// `Unavailable` when no broker answers within a few seconds.
-pub fn active_members(config: &Config) -> Result<usize> {
-    let settings = Settings::new(config)?;
-    Cluster::connect(&settings)?.group_members(&settings.kafka.group)
 }
 
 /// No broker answered.

@@ -22,7 +22,6 @@ mod settings;
 pub mod topics;
 mod writer;
 
-pub use cluster::active_members;
 pub use lease::{KafkaLease, LeaseClaim};
 pub use publisher::KafkaPublisher;
 pub use session::KafkaLogFactory;

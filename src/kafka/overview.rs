@@ -24,7 +24,7 @@ use crate::model::{Interval, PartitionMeta, StateRecord};
 use crate::port::Topic;
 use crate::runtime::Shutdown;
 
-pub use self::group::{Group, GroupMember};
+pub use self::group::{Group, GroupMember, active_members};
 
 /// Commit markers reach the offsets and the changelog independently, within milliseconds: what
 /// still differs after so many looks differs for good.
@@ -56,6 +56,8 @@ pub struct PartitionStand {
     pub meta: Option<PartitionMeta>,
     /// Windows that the changelog holds, by interval.
     pub open_windows: BTreeMap<Interval, usize>,
+    /// Symbols of which the changelog holds who delivered them.
+    pub feeds: usize,
     /// The changelog stands where the group has committed, as a process that takes the partition
     /// over will demand.
     pub state_agrees: bool,
@@ -65,6 +67,19 @@ impl PartitionStand {
     /// The next record that a process would read: without a commit the log's first one.
     pub fn next_offset(&self) -> i64 {
         self.committed.unwrap_or(self.log_start)
+    }
+
+    /// Records that the changelog has of the state, and those that belong to it, when these are
+    /// more or less: a part of the topic was deleted.
+    pub fn incomplete_state(&self) -> Option<(usize, usize)> {
+        let meta = self.meta.as_ref()?;
+        let windows = self.open_windows.values().sum::<usize>();
+        // Versions before the second did not count.
+        let counted =
+            |count: Option<i64>, found: usize| count.map_or(Ok(found), usize::try_from).ok();
+        let expected = counted(meta.windows, windows)? + counted(meta.feeds, self.feeds)?;
+        let found = windows + self.feeds;
+        (found != expected).then_some((found, expected))
     }
 
     /// Records between the next one and the end.
@@ -87,7 +102,7 @@ pub fn look(config: &Config) -> Result<Overview> {
         BaseConsumer::from_config_and_context(&settings.observer(), PlainContext::new("observer"))
             .map_err(|error| refuse_client(&error))?;
     let partitions = i32::try_from(counts[Topic::Trades as usize]).unwrap_or(i32::MAX);
-    let group = group::describe(&observer, &settings)?;
+    let group = group::describe(&cluster, &settings)?;
     let changelog = ChangelogReader::new(&settings)?;
     let mut view = View { settings: &settings, cluster, observer, changelog, partitions };
     Ok(Overview { group, partitions: view.stands()? })
@@ -201,12 +216,16 @@ impl PartitionStand {
     fn take_state(&mut self, newest: &Newest) -> Result<()> {
         // State is written without a registry, whatever the topics are written with.
         let avro = Avro::single_object();
-        (self.meta, self.open_windows) = (None, BTreeMap::new());
+        (self.meta, self.open_windows, self.feeds) = (None, BTreeMap::new(), 0);
         for (key, value) in newest {
             if let Some(interval) = window_interval(key) {
                 *self.open_windows.entry(interval).or_default() += 1;
-            } else if let StateRecord::Meta(meta) = avro.decode_state(key, value)? {
-                self.meta = Some(meta);
+                continue;
+            }
+            match avro.decode_state(key, value)? {
+                StateRecord::Meta(meta) => self.meta = Some(meta),
+                StateRecord::Feed(_) => self.feeds += 1,
+                _ => {}
             }
         }
         Ok(())

@@ -2,7 +2,8 @@
 //! honest producer writes of it. Whole seconds throughout.
 
 use proptest::prelude::*;
-use ticksmith::model::{FeedEvent, FeedEventKind, Trade};
+use ticksmith::engine::{Engine, Input};
+use ticksmith::model::{Effects, FeedEvent, FeedEventKind, Origin, Trade};
 
 pub const START_MS: i64 = 1_700_000_000_000;
 pub const SYMBOLS: [&str; 4] = ["BINANCE:A", "BINANCE:B", "KRAKEN:C", "KRAKEN:D"];
@@ -95,6 +96,19 @@ pub fn actions() -> impl Strategy<Value = Vec<Action>> {
 pub enum Record {
     Trade(Trade),
     Event(FeedEvent),
+}
+
+impl Record {
+    /// Through the engine, at its place in the log.
+    pub fn take(&self, origin: Origin, engine: &mut Engine, effects: &mut Effects) {
+        match self.clone() {
+            Record::Event(event) => engine.step(Input::Event { origin, event }, effects),
+            Record::Trade(trade) => {
+                let name = trade.symbol.clone();
+                engine.step(Input::Trade { origin, key: Some(name.as_bytes()), trade }, effects)
+            }
+        };
+    }
 }
 
 struct Connection {

@@ -31,8 +31,10 @@ class World:
     def act(self):
         self.now_ms += int(self.chance.expovariate(1 / 800)) + 1
         if self.chance.random() < 0.004:
-            # The longest outlast every window that is kept.
-            self.now_ms += self.chance.randrange(self.chance.choice([200_000, 200_000, 200_000, 9_000_000]))
+            self.now_ms += self.chance.randrange(200_000)
+        if self.chance.random() < 0.0004:
+            # Longer than any window is kept.
+            self.now_ms += self.chance.randrange(4_200_000, 9_000_000)
         feed = self.chance.choice(list(CLOCKS_MS))
         action = self.chance.choices(list(ACTIONS), ACTIONS.values())[0]
         if action == "connect":

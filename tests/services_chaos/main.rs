@@ -45,6 +45,9 @@ use samples::Samples;
 const SYMBOLS: usize = 40;
 /// Of the short run.
 const FAULTS: usize = 9;
+/// A run of so many counts as a proof, if so many of them fell into an open transaction.
+const MANY: usize = 50;
+const MANY_INSIDE: usize = 10;
 /// An unoptimised build, beside other tests.
 const SLOW_RATE: u32 = 1_000;
 const RATE: u32 = 24_000;
@@ -118,12 +121,15 @@ fn whatever_dies_at_whatever_moment_the_result_is_that_of_an_undisturbed_run() {
     let compared = Instant::now();
     let outcome = compare(&run.world, sent_in_all);
     say!("chaos: compared in {:.0} s", compared.elapsed().as_secs_f64());
-    tell(&run, &outcome);
+    let inside = tell(&run, &outcome);
     let Outcome { found, account, .. } = outcome;
     if let Length::Minutes(_) = plan.length {
         samples.tell(f64::from(plan.rate), found.count);
     }
     assert!(account.arrived > 0, "nothing arrived");
+    if let Length::Faults(MANY..) = plan.length {
+        assert!(inside >= MANY_INSIDE, "only {inside} faults fell into a transaction");
+    }
     let wrong = found.count + account.unexplained + account.invented;
     let first = account.first_unexplained.as_deref().unwrap_or("");
     assert_eq!(wrong, 0, "{}\n{first}\nagain: {}", found.shown.join("\n"), plan.again());
@@ -203,7 +209,8 @@ fn compare(world: &World, mut sent: Sent) -> Outcome {
     outcome
 }
 
-fn tell(run: &Run, Outcome { found, account, endings }: &Outcome) {
+/// Prints the counts; returns how many faults fell into an open transaction.
+fn tell(run: &Run, Outcome { found, account, endings }: &Outcome) -> usize {
     let mut kinds: BTreeMap<Fault, usize> = BTreeMap::new();
     run.done.iter().for_each(|done| *kinds.entry(done.fault).or_default() += 1);
     let inside = run.done.iter().filter(|done| done.in_transaction).count();
@@ -220,4 +227,5 @@ fn tell(run: &Run, Outcome { found, account, endings }: &Outcome) {
     say!("       the farthest of them {beyond_ms} ms outside of its gap as feed time has it;");
     say!("       {unexplained} are missing, {invented} were never sent");
     say!("chaos: {} differences", found.count);
+    inside
 }

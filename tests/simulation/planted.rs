@@ -10,9 +10,9 @@ use ticksmith::model::{Effects, StateRecord};
 use ticksmith::port::log::{OnProgress, OnState};
 use ticksmith::port::{
     BarRemoval, Beat, Log, LogFactory, OutRecord, Polled, RawRecord, Restored, Store, Topic,
-    Written,
 };
 
+use crate::front::{FrontFactory, Spoil};
 use crate::process::AVRO;
 use crate::world::Seat;
 
@@ -57,7 +57,9 @@ pub fn wrap(
     factory: Box<dyn LogFactory>,
     store: Box<dyn Store>,
 ) -> (Box<dyn LogFactory>, Box<dyn Store>) {
-    let factory = Box::new(WrongFactory { plant, seat: seat.clone(), inner: factory });
+    let seat = seat.clone();
+    let spoiler = move || Wrong { plant, seat: seat.clone(), older: BTreeMap::new() };
+    let factory = Box::new(FrontFactory { inner: factory, spoiler });
     let store = match plant {
         Plant::OffsetsBeforeTheStore => Box::new(HastyStore { inner: store, owes_flush: false }),
         _ => store,
@@ -90,28 +92,14 @@ impl Store for HastyStore {
     }
 }
 
-struct WrongFactory {
+struct Wrong {
     plant: Plant,
     seat: Seat,
-    inner: Box<dyn LogFactory>,
-}
-
-impl LogFactory for WrongFactory {
-    fn open(&mut self) -> Result<Box<dyn Log>> {
-        let (plant, seat) = (self.plant, self.seat.clone());
-        Ok(Box::new(WrongLog { plant, seat, inner: self.inner.open()?, older: BTreeMap::new() }))
-    }
-}
-
-struct WrongLog {
-    plant: Plant,
-    seat: Seat,
-    inner: Box<dyn Log>,
     /// What the changelog held of a key before its newest value.
     older: BTreeMap<Vec<u8>, Vec<Vec<u8>>>,
 }
 
-impl WrongLog {
+impl Wrong {
     /// Now and then alone, so that it is no easy find.
     fn strikes(&self, plant: Plant) -> bool {
         self.plant == plant && self.seat.with(|state| state.random.random_bool(0.1))
@@ -125,20 +113,20 @@ impl WrongLog {
         }
     }
 
-    fn commit_spoiled(&mut self, beat: &Beat) -> Result<()> {
+    fn commit_spoiled(&mut self, inner: &mut dyn Log, beat: &Beat) -> Result<()> {
         let is_tombstone =
             |record: &OutRecord| record.topic == Topic::Changelog && record.value.is_none();
         if self.strikes(Plant::HalfATransaction) {
-            return self.inner.commit(&Beat { records: beat.records.clone(), offsets: Vec::new() });
+            return inner.commit(&Beat { records: beat.records.clone(), offsets: Vec::new() });
         }
         if self.strikes(Plant::LostTombstone) {
             let kept = beat.records.iter().filter(|record| !is_tombstone(record)).cloned();
             let beat = Beat { records: kept.collect(), offsets: beat.offsets.clone() };
-            return self.inner.commit(&beat);
+            return inner.commit(&beat);
         }
-        match self.inner.commit(beat) {
+        match inner.commit(beat) {
             Err(Error::Restore(_) | Error::Rejoin(_)) if self.plant == Plant::BeatTwice => {
-                self.inner.commit(beat)
+                inner.commit(beat)
             }
             outcome => outcome,
         }
@@ -164,22 +152,18 @@ fn swap_neighbours(kept: &mut [Kept]) {
     }
 }
 
-impl Log for WrongLog {
-    fn partition_count(&self) -> u32 {
-        self.inner.partition_count()
-    }
-
+impl Spoil for Wrong {
     fn poll(
         &mut self,
-        limit: usize,
-        wait: Duration,
+        inner: &mut dyn Log,
+        (limit, wait): (usize, Duration),
         on_record: &mut dyn FnMut(RawRecord<'_>) -> Result<()>,
     ) -> Result<Polled> {
         if !self.strikes(Plant::WrongOrder) {
-            return self.inner.poll(limit, wait, on_record);
+            return inner.poll(limit, wait, on_record);
         }
         let mut kept = Vec::new();
-        let polled = self.inner.poll(limit, wait, &mut |record| {
+        let polled = inner.poll(limit, wait, &mut |record| {
             kept.push(Kept {
                 place: (record.partition, record.offset),
                 key: record.key.map(<[u8]>::to_vec),
@@ -199,6 +183,7 @@ impl Log for WrongLog {
 
     fn restore(
         &mut self,
+        inner: &mut dyn Log,
         partition: i32,
         on_state: &mut OnState<'_>,
         on_progress: &mut OnProgress<'_>,
@@ -218,35 +203,12 @@ impl Log for WrongLog {
             }
             _ => on_state(key, value),
         };
-        self.inner.restore(partition, &mut spoil, on_progress)
+        inner.restore(partition, &mut spoil, on_progress)
     }
 
-    fn seek(&mut self, partition: i32, offset: i64) -> Result<()> {
-        self.inner.seek(partition, offset)
-    }
-
-    fn commit(&mut self, beat: &Beat) -> Result<()> {
-        let outcome = self.commit_spoiled(beat);
+    fn commit(&mut self, inner: &mut dyn Log, beat: &Beat) -> Result<()> {
+        let outcome = self.commit_spoiled(inner, beat);
         self.remember(beat);
         outcome
-    }
-
-    fn position(&mut self, partition: i32) -> Result<i64> {
-        self.inner.position(partition)
-    }
-
-    fn end_offset(&mut self, partition: i32) -> Result<i64> {
-        self.inner.end_offset(partition)
-    }
-
-    fn written_since(&mut self, partition: i32, time_ms: i64) -> Result<Option<Written>> {
-        self.inner.written_since(partition, time_ms)
-    }
-    fn keep_alive(&mut self) -> Result<Option<Vec<i32>>> {
-        self.inner.keep_alive()
-    }
-
-    fn close(&mut self) {
-        self.inner.close();
     }
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 use ticksmith::engine::{Engine, Input, Policy, Rules};
-use ticksmith::model::{Bar, Effects, Interval, Origin, StateRecord, Trade};
+use ticksmith::model::{Bar, Effects, Interval, Origin, Trade};
+
+use crate::changelog::Changelog;
 
 pub fn time_ms(text: &str) -> i64 {
     DateTime::parse_from_rfc3339(text).expect("a time").timestamp_millis()
@@ -34,7 +36,7 @@ pub fn print(time_ms: i64, price: f64, volume: f64, codes: &[&str]) -> Print {
 pub struct Bench {
     rules: Arc<Rules>,
     engine: Engine,
-    changelog: BTreeMap<String, StateRecord>,
+    changelog: Changelog,
     offset: i64,
     pub effects: Effects,
 }
@@ -45,7 +47,7 @@ impl Bench {
         Self {
             engine: Engine::new(Arc::clone(&rules), 0, 1),
             rules,
-            changelog: BTreeMap::new(),
+            changelog: Changelog::new(),
             offset: 0,
             effects: Effects::default(),
         }
@@ -78,22 +80,8 @@ impl Bench {
 
     /// Through the changelog and back.
     pub fn restart(&mut self) {
-        let mut records = Vec::new();
-        self.engine.collect_state(&mut records).expect("conservation holds");
-        for record in records {
-            let key = match &record {
-                StateRecord::Meta(_) => "meta".to_owned(),
-                StateRecord::Scope(_) => "scope".to_owned(),
-                StateRecord::Feed(feed) => format!("feed/{}", feed.symbol),
-                StateRecord::Window(w) => format!("{}/{}/{}", w.interval, w.start_ms, w.symbol),
-                StateRecord::Evicted { symbol, interval, start_ms } => {
-                    self.changelog.remove(&format!("{interval}/{start_ms}/{symbol}"));
-                    continue;
-                }
-            };
-            self.changelog.insert(key, record);
-        }
-        let records = self.changelog.values().cloned();
-        self.engine = Engine::restore(Arc::clone(&self.rules), 0, 1, records).expect("restores");
+        self.changelog.save(&mut self.engine);
+        let (rules, records) = (Arc::clone(&self.rules), self.changelog.records());
+        self.engine = Engine::restore(rules, 0, 1, records).expect("restores");
     }
 }

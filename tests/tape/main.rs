@@ -3,6 +3,8 @@
 
 mod bench;
 mod calendar;
+#[path = "../changelog/mod.rs"]
+mod changelog;
 mod codes;
 mod oracle;
 mod rights;

@@ -1,12 +1,11 @@
 //! The consumer group as its coordinator knows it: its state, and who has which partitions.
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::groups::{GroupInfo, GroupMemberInfo};
 
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::kafka::assignment;
-use crate::kafka::cluster::ASK_WITHIN;
-use crate::kafka::context::PlainContext;
+use crate::kafka::cluster::Cluster;
 use crate::kafka::settings::Settings;
 use crate::port::Topic;
 
@@ -50,18 +49,20 @@ impl Group {
     }
 }
 
+/// Members of the configured group, looked at from outside.
+///
+/// # Errors
+/// `Unavailable` when no broker answers within a few seconds; `Config` when the group is another
+/// program's.
+pub fn active_members(config: &Config) -> Result<usize> {
+    let settings = Settings::new(config)?;
+    Ok(describe(&Cluster::connect(&settings)?, &settings)?.members.len())
+}
+
 /// Asks the coordinator.
-pub(super) fn describe(
-    observer: &BaseConsumer<PlainContext>,
-    settings: &Settings,
-) -> Result<Group> {
+pub(super) fn describe(cluster: &Cluster, settings: &Settings) -> Result<Group> {
     let (name, on) = (&settings.kafka.group, &settings.kafka.bootstrap);
-    let list = observer.fetch_group_list(Some(name), ASK_WITHIN).map_err(|error| {
-        Error::Unavailable(format!(
-            "members of group '{name}' on {on}: {error}; are all brokers up, and is Describe on \
-             the group granted?"
-        ))
-    })?;
+    let list = cluster.group(name)?;
     let Some(found) = list.groups().iter().find(|group| group.name() == name) else {
         return Ok(Group::default());
     };

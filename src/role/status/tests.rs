@@ -39,6 +39,8 @@ fn stand(partition: i32) -> PartitionStand {
         consumed: 988,
         generation: 1,
         partition_count: 3,
+        windows: Some(21),
+        feeds: Some(3),
         ..PartitionMeta::default()
     };
     PartitionStand {
@@ -49,6 +51,7 @@ fn stand(partition: i32) -> PartitionStand {
         oldest_unread_ms: Some(NOW_MS - 90_500),
         meta: Some(meta),
         open_windows: [(interval("5m"), 14), (interval("1h"), 7)].into(),
+        feeds: 3,
         state_agrees: true,
     }
 }
@@ -198,6 +201,10 @@ fn offsets_and_state_that_do_not_fit_are_named_with_the_command_that_mends_them(
     one(
         first(|stand| (stand.meta, stand.state_agrees) = (None, false)),
         &["'ticksmith-changelog' stands at offset nothing", "committed 988", "ticksmith reset"],
+    );
+    one(
+        first(|stand| stand.feeds = 1),
+        &["partition 0", "'ticksmith-changelog' has 22 of 24 records", "ticksmith reset"],
     );
     let under_six = |report: &mut Report| {
         let stand = &mut report.overview.partitions[1];

@@ -95,6 +95,13 @@ fn of_offsets(report: &Report, stand: &PartitionStand) -> Option<String> {
             shown(stand.committed)
         ));
     }
+    if let Some((found, expected)) = stand.incomplete_state() {
+        return Some(format!(
+            "partition {partition}: '{changelog}' has {found} of {expected} records of its state, \
+             so part of it was deleted (the topic needs cleanup.policy=compact) and no process can \
+             take the partition over: bring it back, or see `ticksmith reset --help`"
+        ));
+    }
     let partitions = report.overview.partitions.len();
     let made_under = state.map(|meta| meta.partition_count)?;
     (usize::try_from(made_under) != Ok(partitions)).then(|| {
