@@ -126,7 +126,7 @@ chaos: ## Kill processes and servers under load, then compare everything: FAULTS
 		cargo test --locked --profile demo --test services_chaos -- --nocapture $(ARGS)
 
 soak: MINUTES ?= 30
-soak: ## The same load for MINUTES=30 with a kill every so often: memory, lag and recoveries as a table
+soak: ## RATE=20000 trades/s for MINUTES=30 with a kill every so often: memory, lag and recoveries as a table
 	@$(NEED) cargo cc java maven python
 	@MINUTES=$(MINUTES) SEED=$(SEED) RATE=$(RATE) scripts/soak.sh
 

@@ -2,7 +2,7 @@
 # Runs the pipeline on a real Kafka and Cassandra of its own under load, with a kill every so often, and says at the end
 # what became of memory and lag, how long the recoveries took, and how many differences there are to the oracle.
 #
-#   MINUTES=30 RATE=24000 SEED=1234 scripts/soak.sh
+#   MINUTES=30 RATE=20000 SEED=1234 scripts/soak.sh
 #
 # The samples of every two seconds are written to .infra/soak.csv.
 set -euo pipefail
@@ -13,5 +13,5 @@ cargo test --locked --profile demo --no-run --test services_chaos
 
 export TICKSMITH_SOAK_MINUTES=${MINUTES:-30} TICKSMITH_SOAK_CSV=$PWD/.infra/soak.csv
 export TICKSMITH_CHAOS_RATE=${RATE:-} TICKSMITH_CHAOS_SEED=${SEED:-}
-export CASSANDRA_COMMITLOG_SYNC=batch
+export CASSANDRA_COMMITLOG_SYNC=batch CASSANDRA_HEAP=${CASSANDRA_HEAP:-4g}
 exec scripts/with-services.sh cargo test --locked --profile demo --test services_chaos -- --nocapture

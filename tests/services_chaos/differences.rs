@@ -36,6 +36,16 @@ impl Differences {
         }
     }
 
+    /// Takes over what was found elsewhere.
+    pub fn merge(&mut self, other: Self) {
+        self.count += other.count;
+        self.shown.extend(other.shown);
+        self.shown.truncate(SHOWN);
+        for (what, count) in other.compared {
+            self.compared(what, count);
+        }
+    }
+
     pub fn compared(&mut self, what: &'static str, count: usize) {
         *self.compared.entry(what).or_default() += count;
     }

@@ -51,6 +51,8 @@ const MANY_INSIDE: usize = 10;
 /// An unoptimised build, beside other tests.
 const SLOW_RATE: u32 = 1_000;
 const RATE: u32 = 24_000;
+/// For half an hour on end.
+const SOAK_RATE: u32 = 20_000;
 /// So many trades the slower oracle of tests/foreign judges as well.
 const SECOND_OPINION: usize = 250_000;
 
@@ -74,9 +76,13 @@ fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
 
 impl Plan {
     fn of_environment() -> Self {
-        let default_rate = if cfg!(debug_assertions) { SLOW_RATE } else { RATE };
         let faults = number("TICKSMITH_CHAOS_FAULTS").unwrap_or(FAULTS);
         let minutes = number("TICKSMITH_SOAK_MINUTES").map(Length::Minutes);
+        let default_rate = match minutes {
+            _ if cfg!(debug_assertions) => SLOW_RATE,
+            Some(_) => SOAK_RATE,
+            None => RATE,
+        };
         Self {
             seed: number("TICKSMITH_CHAOS_SEED")
                 .unwrap_or_else(|| u64::from(rand::random::<u32>())),

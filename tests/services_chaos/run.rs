@@ -20,8 +20,9 @@ const TRANSACTION_MS: u64 = 3_000;
 const DRAIN_MS: u64 = 2_500;
 /// Exit code of a process that finds a server absent when it starts.
 const ABSENT: i32 = 3;
-/// To find a process in the middle of a transaction, Kafka is asked for at most so long.
-const AIM_FOR: Duration = Duration::from_secs(6);
+/// To find a process in the middle of a transaction, Kafka is asked for at most so long: also while
+/// a server comes back, without which there are no transactions.
+const AIM_FOR: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
@@ -183,7 +184,8 @@ impl Run {
 
     pub fn draw_for_soak(&mut self) -> Fault {
         use Fault::{CassandraKilled, KafkaKilled, StreamKilled, StreamPaused};
-        let mix = [StreamKilled, StreamKilled, StreamPaused, KafkaKilled, CassandraKilled];
+        let mix =
+            [StreamKilled, StreamKilled, StreamKilled, StreamPaused, KafkaKilled, CassandraKilled];
         *mix.choose(&mut self.random).expect("there are some")
     }
 
@@ -235,28 +237,26 @@ impl Run {
 
     /// A member that runs, taken while its transaction is open, nine times in ten.
     fn choose_member(&mut self) -> usize {
-        while self.members[self.spared..].iter().all(|member| member.is_paused) {
-            self.start_member();
-        }
-        let running = self.spared..self.members.len();
-        let running: Vec<usize> = running.filter(|at| !self.members[*at].is_paused).collect();
-        let any = *running.choose(&mut self.random).expect("one runs");
-        if self.random.random_bool(0.1) {
-            return any;
-        }
-        let ids = running.iter().map(|at| (*at, self.members[*at].transactional_id()));
-        let ids: Vec<(usize, String)> = ids.filter_map(|(at, id)| Some((at, id?))).collect();
         let until = Instant::now() + AIM_FOR;
-        while Instant::now() < until {
-            for (at, id) in &ids {
-                match self.hold_in_transaction(*at, id) {
-                    Ok(true) => return *at,
-                    Ok(false) => {}
-                    Err(_) => return any,
+        let is_aimed = self.random.random_bool(0.9);
+        loop {
+            while self.members[self.spared..].iter().all(|member| member.is_paused) {
+                self.start_member();
+            }
+            let running = self.spared..self.members.len();
+            let running: Vec<usize> = running.filter(|at| !self.members[*at].is_paused).collect();
+            if !is_aimed || Instant::now() > until {
+                return *running.choose(&mut self.random).expect("one runs");
+            }
+            for at in running {
+                let id = self.members[at].transactional_id();
+                // While Kafka is away it cannot be asked, and nothing is open that it knows of.
+                if id.is_some_and(|id| self.hold_in_transaction(at, &id).unwrap_or(false)) {
+                    return at;
                 }
             }
+            self.pass(Duration::from_millis(1));
         }
-        any
     }
 
     /// Stops the process where it is; when its transaction ended meanwhile, it goes on.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use scylla::DeserializeRow;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
@@ -16,6 +16,7 @@ use crate::harness::World;
 use crate::oracle::{Ending, INTERVALS, Judged, Key, Partition, length_of};
 
 const BUCKET_MS: i64 = 600_000;
+const BUCKETS_AT_ONCE: usize = 4;
 const TRADE_COLUMNS: &str = "ts, connection, seq, price, volume, received_at, disposition, \
      reason, log_partition, log_offset, watermark, late_by_ms, late_window_state, \
      WRITETIME(price) AS written";
@@ -83,10 +84,17 @@ impl Tables {
             let statement = Statement::new(statement).with_page_size(10_000);
             let statement = self.session.prepare(statement).await.expect("a statement");
             let mut buckets = self.buckets(table, judged).await;
-            for (bucket, expected) in expected_rows(judged, is_silver) {
-                buckets.remove(&bucket);
+            let expected = expected_rows(judged, is_silver);
+            expected.keys().for_each(|bucket| {
+                buckets.remove(bucket);
+            });
+            let checks = expected.into_iter().map(|(bucket, expected)| {
                 let place = (name, judged.symbols[usize::from(bucket.0)].as_str(), bucket.1);
-                self.check_bucket(&statement, place, expected, judged.number, found).await;
+                self.check_bucket(&statement, place, expected, judged.number)
+            });
+            let mut checked = stream::iter(checks).buffer_unordered(BUCKETS_AT_ONCE);
+            while let Some(one) = checked.next().await {
+                found.merge(one);
             }
             for bucket in buckets {
                 found.add(format!("{table}: bucket {bucket:?} should not be there"));
@@ -111,8 +119,8 @@ impl Tables {
         (table, symbol, bucket): (&'static str, &str, i32),
         mut expected: RowsByName<'_>,
         partition: i32,
-        found: &mut Differences,
-    ) {
+    ) -> Differences {
+        let mut found = Differences::default();
         let pager = self.session.execute_iter(statement.clone(), (symbol, bucket)).await;
         let mut rows = pager.expect("rows").rows_stream::<TradeRow>().expect("columns as named");
         let mut compared = 0;
@@ -125,6 +133,7 @@ impl Tables {
         }
         found.add_many(expected.len(), &format!("{table} of {symbol}: rows missing"));
         found.compared(table, compared);
+        found
     }
 
     async fn rows(&self, statement: &str) -> Vec<HashMap<String, CqlValue>> {
