@@ -54,14 +54,6 @@ cdc_raw_directory: "$data/cdc_raw"
 $(cassandra_commitlog)
 commitlog_total_space: 1024MiB
 memtable_allocation_type: heap_buffers
-# What Cassandra 5 advises for new clusters: less garbage and less CPU for the same rows.
-memtable:
-  configurations:
-    default:
-      class_name: TrieMemtable
-sstable:
-  selected_format: bti
-storage_compatibility_mode: NONE
 compaction_throughput: 64MiB/s
 
 # Batch size thresholds stay as shipped (warn 5 KiB, fail 50 KiB): they do not count batches of one partition, which

@@ -182,10 +182,11 @@ impl Run {
         self.spared = 1;
     }
 
+    /// Not of Cassandra: the soak lets it write its commit log as it does when nothing is configured,
+    /// and a single node that is killed then forgets rows that it has acknowledged.
     pub fn draw_for_soak(&mut self) -> Fault {
-        use Fault::{CassandraKilled, KafkaKilled, StreamKilled, StreamPaused};
-        let mix =
-            [StreamKilled, StreamKilled, StreamKilled, StreamPaused, KafkaKilled, CassandraKilled];
+        use Fault::{KafkaKilled, StreamKilled, StreamPaused};
+        let mix = [StreamKilled, StreamKilled, StreamKilled, StreamPaused, KafkaKilled];
         *mix.choose(&mut self.random).expect("there are some")
     }
 

@@ -43,7 +43,7 @@ impl Samples {
     }
 
     /// Writes the samples to `TICKSMITH_SOAK_CSV`, when that is set, and prints the table.
-    pub fn tell(&self, rate: f64, differences: usize) {
+    pub fn tell(&self, rate: f64) {
         if let Ok(path) = std::env::var("TICKSMITH_SOAK_CSV") {
             std::fs::write(&path, self.csv()).expect("the samples are written");
             say!("soak: samples in {path}");
@@ -62,7 +62,6 @@ impl Samples {
         say!("| largest lag, seconds of the feed | {:.1} |", most(&lags) as f64 / rate);
         say!("| until caught up after a fault, s, mean | {mean:.1} |");
         say!("| until caught up after a fault, s, longest | {longest:.1} |");
-        say!("| differences | {differences} |");
     }
 
     /// The processes that lived through all of it.
