@@ -13,5 +13,6 @@ cargo test --locked --profile demo --no-run --test services_chaos
 
 export TICKSMITH_SOAK_MINUTES=${MINUTES:-30} TICKSMITH_SOAK_CSV=$PWD/.infra/soak.csv
 export TICKSMITH_CHAOS_RATE=${RATE:-} TICKSMITH_CHAOS_SEED=${SEED:-}
-export CASSANDRA_COMMITLOG_SYNC=periodic
+# A heap that is right for a laptop is full after a quarter of an hour of this.
+export CASSANDRA_COMMITLOG_SYNC=periodic CASSANDRA_HEAP=${CASSANDRA_HEAP:-4g}
 exec scripts/with-services.sh cargo test --locked --profile demo --test services_chaos -- --nocapture
