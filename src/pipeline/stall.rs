@@ -31,14 +31,16 @@ impl Pipeline {
     fn insist(&mut self, what: &'static str, call: &mut dyn FnMut() -> Result<bool>) -> Result<()> {
         let began_us = self.parts.clock.monotonic_us();
         let (mut failures, mut is_stalled) = (0, false);
+        // A store that was away may come back slow: that is told then, once after each failure.
+        let (mut waiting_since_us, mut is_slow) = (began_us, false);
         loop {
             match call() {
                 Ok(true) => break,
                 Ok(false) => {
                     self.check_deadline()?;
-                    let waited_ms = self.since_ms(began_us);
-                    if !is_stalled && waited_ms >= SLOW_AFTER_MS {
-                        is_stalled = true;
+                    if !is_slow && self.since_ms(waiting_since_us) >= SLOW_AFTER_MS {
+                        (is_slow, is_stalled) = (true, true);
+                        let waited_ms = self.since_ms(began_us);
                         self.stall(what, &format!("the store is slow: {waited_ms} ms so far"));
                     }
                     self.stay_member()?;
@@ -47,6 +49,7 @@ impl Pipeline {
                     (failures, is_stalled) = (failures + 1, true);
                     self.stall(what, &problem);
                     self.wait_as_member(failures)?;
+                    (waiting_since_us, is_slow) = (self.parts.clock.monotonic_us(), false);
                 }
                 Err(error) => return Err(error),
             }
