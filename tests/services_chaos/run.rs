@@ -182,8 +182,8 @@ impl Run {
         self.spared = 1;
     }
 
-    /// Not of Cassandra: the soak lets it write its commit log as it does when nothing is configured,
-    /// and a single node that is killed then forgets rows that it has acknowledged.
+    /// Not of Cassandra: in the soak it writes its commit log as shipped, and a single node that is
+    /// killed then forgets rows that it has acknowledged.
     pub fn draw_for_soak(&mut self) -> Fault {
         use Fault::{KafkaKilled, StreamKilled, StreamPaused};
         let mix = [StreamKilled, StreamKilled, StreamKilled, StreamPaused, KafkaKilled];
