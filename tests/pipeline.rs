@@ -369,10 +369,11 @@ fn stop_with_flush_of(flush_s: u64, first_commit: usize) -> (usize, usize) {
     (commits.load(Ordering::Relaxed) - first_commit, opened.load(Ordering::Relaxed))
 }
 
-/// Takes its time for the first flush, and says so.
+/// Takes its time for the first flush, and says so; refuses it once when so many slices are left.
 struct SlowStore {
     clock: Arc<HandClock>,
     slices: usize,
+    refuses_at: usize,
 }
 
 impl Store for SlowStore {
@@ -385,6 +386,9 @@ impl Store for SlowStore {
     fn flush_within(&mut self, within: Duration) -> Result<bool> {
         self.clock.sleep(within);
         self.slices = self.slices.saturating_sub(1);
+        if self.slices > 0 && self.slices == self.refuses_at {
+            return Err(Error::Unavailable("the store is away".into()));
+        }
         Ok(self.slices == 0)
     }
     fn remove(&mut self, _: &[BarRemoval]) -> Result<()> {
@@ -405,14 +409,15 @@ impl Live for Told {
     fn beat(&self, _: &BeatReport) {}
 }
 
-#[test]
-fn a_store_that_is_slow_for_one_beat_is_told_once_and_waited_for() {
+/// The first words of what readiness was told of a flush of twenty seconds.
+fn told_of_a_slow_flush(refuses_at: usize) -> Vec<String> {
     let (_directory, broker) = broker();
     fill(&broker);
     let (clock, told) = (Arc::new(HandClock::default()), Arc::new(Told::default()));
+    let store = SlowStore { clock: Arc::clone(&clock), slices: 100, refuses_at };
     let parts = Parts {
         log_factory: broker.factory("group"),
-        store: Some(Box::new(SlowStore { clock: Arc::clone(&clock), slices: 100 })),
+        store: Some(Box::new(store)),
         live: Arc::clone(&told) as Arc<dyn Live>,
         avro: Arc::new(Avro::single_object()),
         rules: rules(),
@@ -423,10 +428,25 @@ fn a_store_that_is_slow_for_one_beat_is_told_once_and_waited_for() {
     let report = pipeline::run(parts, Shutdown::default()).expect("it reads to the end");
     assert_eq!(report.tally.merged, EXPECTED.0);
     let told = told.0.lock().expect("not poisoned");
-    let slow = told.iter().position(|(_, reason)| reason.contains("store is slow"));
-    let slow = slow.expect("it is told");
-    assert!(!told[slow].0 && told[slow + 1].0, "{told:?}");
-    assert_eq!(told.iter().filter(|(_, reason)| reason.contains("slow")).count(), 1);
+    let of_store = told.iter().position(|(_, reason)| reason.contains("store is"));
+    let of_store = told[of_store.expect("it is told")..].iter();
+    let words = of_store.map(|(ready, reason)| match reason.split_once(':') {
+        _ if *ready => "ready".to_owned(),
+        Some((first, _)) => first.to_owned(),
+        None => reason.clone(),
+    });
+    words.collect()
+}
+
+#[test]
+fn a_store_that_is_slow_for_one_beat_is_told_once_and_waited_for() {
+    assert_eq!(told_of_a_slow_flush(0), ["the store is slow", "ready"]);
+}
+
+#[test]
+fn a_store_that_comes_back_slow_is_told_as_slow_again() {
+    let told = ["the store is slow", "the store is away", "the store is slow", "ready"];
+    assert_eq!(told_of_a_slow_flush(50), told);
 }
 
 #[test]

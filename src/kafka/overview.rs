@@ -69,19 +69,6 @@ impl PartitionStand {
         self.committed.unwrap_or(self.log_start)
     }
 
-    /// Records that the changelog has of the state, and those that belong to it, when these are
-    /// more or less: a part of the topic was deleted.
-    pub fn incomplete_state(&self) -> Option<(usize, usize)> {
-        let meta = self.meta.as_ref()?;
-        let windows = self.open_windows.values().sum::<usize>();
-        // Versions before the second did not count.
-        let counted =
-            |count: Option<i64>, found: usize| count.map_or(Ok(found), usize::try_from).ok();
-        let expected = counted(meta.windows, windows)? + counted(meta.feeds, self.feeds)?;
-        let found = windows + self.feeds;
-        (found != expected).then_some((found, expected))
-    }
-
     /// Records between the next one and the end.
     pub fn lag_records(&self) -> i64 {
         (self.end - self.next_offset()).max(0)

@@ -142,6 +142,15 @@ pub struct PartitionMeta {
     pub feeds: Option<i64>,
 }
 
+impl PartitionMeta {
+    /// Windows and feeds that the state consists of, when a changelog holds `windows` and `feeds`
+    /// and these are others: part of it was deleted. A writer that did not count is believed.
+    pub fn counts_unlike(&self, windows: i64, feeds: i64) -> Option<(i64, i64)> {
+        let own = (self.windows.unwrap_or(windows), self.feeds.unwrap_or(feeds));
+        (own != (windows, feeds)).then_some(own)
+    }
+}
+
 /// From when on a partition makes the bars of an interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ActiveInterval {

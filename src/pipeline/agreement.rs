@@ -92,11 +92,9 @@ impl Standing<'_> {
         };
         let windows = count(|record| matches!(record, StateRecord::Window(_)));
         let feeds = count(|record| matches!(record, StateRecord::Feed(_)));
-        let expected = (meta.windows.unwrap_or(windows), meta.feeds.unwrap_or(feeds));
-        if expected == (windows, feeds) {
+        let Some((all_windows, all_feeds)) = meta.counts_unlike(windows, feeds) else {
             return Ok(());
-        }
-        let (all_windows, all_feeds) = expected;
+        };
         Err(format!(
             "the changelog has {windows} of {all_windows} windows and {feeds} of {all_feeds} feeds \
              of its state at offset {}: part of it was deleted (its topic needs \

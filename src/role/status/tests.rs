@@ -204,7 +204,7 @@ fn offsets_and_state_that_do_not_fit_are_named_with_the_command_that_mends_them(
     );
     one(
         first(|stand| stand.feeds = 1),
-        &["partition 0", "'ticksmith-changelog' has 22 of 24 records", "ticksmith reset"],
+        &["partition 0", "has 21 of 21 windows and 1 of 3 feeds", "ticksmith reset"],
     );
     let under_six = |report: &mut Report| {
         let stand = &mut report.overview.partitions[1];

@@ -95,11 +95,14 @@ fn of_offsets(report: &Report, stand: &PartitionStand) -> Option<String> {
             shown(stand.committed)
         ));
     }
-    if let Some((found, expected)) = stand.incomplete_state() {
+    let (windows, feeds) = (stand.open_windows.values().sum::<usize>(), stand.feeds);
+    let counts = state.and_then(|meta| meta.counts_unlike(windows as i64, feeds as i64));
+    if let Some((all_windows, all_feeds)) = counts {
         return Some(format!(
-            "partition {partition}: '{changelog}' has {found} of {expected} records of its state, \
-             so part of it was deleted (the topic needs cleanup.policy=compact) and no process can \
-             take the partition over: bring it back, or see `ticksmith reset --help`"
+            "partition {partition}: '{changelog}' has {windows} of {all_windows} windows and \
+             {feeds} of {all_feeds} feeds of its state, so part of it was deleted (the topic needs \
+             cleanup.policy=compact) and no process can take the partition over: bring it back, or \
+             see `ticksmith reset --help`"
         ));
     }
     let partitions = report.overview.partitions.len();
