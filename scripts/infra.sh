@@ -21,7 +21,8 @@ usage: scripts/infra.sh COMMAND [kafka|cassandra ...]      (no name: both)
   java     SERVICE FILE.java [ARGUMENTS]: run a one-file Java program with the jars of a service
 
 environment: KAFKA_PORT 9092, KAFKA_CONTROLLER_PORT 9093, CASSANDRA_PORT 9042, CASSANDRA_STORAGE_PORT 7000,
-  KAFKA_HEAP 768m, CASSANDRA_HEAP 1280m, CASSANDRA_COMMITLOG_SYNC periodic, TICKSMITH_INFRA_HOST 127.0.0.1,
+  KAFKA_HEAP 768m, CASSANDRA_HEAP 1280m, CASSANDRA_MEMTABLES 256MiB, CASSANDRA_COMMITLOG_SYNC periodic,
+  TICKSMITH_INFRA_HOST 127.0.0.1,
   CASSANDRA_SEEDS itself (for a further node of a ring: HOST:PORT of the first, and a host and directory of its own),
   TICKSMITH_INFRA_SECURE no (yes: with TLS and logins, and KAFKA_LOGIN_PORT 9094, KAFKA_MUTUAL_PORT 9095,
   KAFKA_ELSEWHERE_PORT 9096),

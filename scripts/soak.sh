@@ -13,6 +13,8 @@ cargo test --locked --profile demo --no-run --test services_chaos
 
 export TICKSMITH_SOAK_MINUTES=${MINUTES:-30} TICKSMITH_SOAK_CSV=$PWD/.infra/soak.csv
 export TICKSMITH_CHAOS_RATE=${RATE:-} TICKSMITH_CHAOS_SEED=${SEED:-}
-# A heap that is right for a laptop is full after a quarter of an hour of this.
+# A heap that is right for a laptop is full after a quarter of an hour of this; a quarter of it for memtables is what
+# Cassandra itself takes, and small memtables mean that it compacts more than it writes.
 export CASSANDRA_COMMITLOG_SYNC=periodic CASSANDRA_HEAP=${CASSANDRA_HEAP:-4g}
+export CASSANDRA_MEMTABLES=${CASSANDRA_MEMTABLES:-1024MiB}
 exec scripts/with-services.sh cargo test --locked --profile demo --test services_chaos -- --nocapture

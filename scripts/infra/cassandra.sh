@@ -5,6 +5,7 @@ CASSANDRA_PORT=${CASSANDRA_PORT:-9042}
 CASSANDRA_STORAGE_PORT=${CASSANDRA_STORAGE_PORT:-7000}
 CASSANDRA_SEEDS=${CASSANDRA_SEEDS:-$HOST:$CASSANDRA_STORAGE_PORT}
 CASSANDRA_HEAP=${CASSANDRA_HEAP:-1280m}
+CASSANDRA_MEMTABLES=${CASSANDRA_MEMTABLES:-256MiB}
 CASSANDRA_COMMITLOG_SYNC=${CASSANDRA_COMMITLOG_SYNC:-periodic}
 
 cassandra_port() { printf '%s' "$CASSANDRA_PORT"; }
@@ -53,8 +54,8 @@ cdc_raw_directory: "$data/cdc_raw"
 
 $(cassandra_commitlog)
 commitlog_total_space: 1024MiB
-memtable_heap_space: 256MiB
-memtable_offheap_space: 256MiB
+memtable_heap_space: $CASSANDRA_MEMTABLES
+memtable_offheap_space: $CASSANDRA_MEMTABLES
 memtable_allocation_type: heap_buffers
 compaction_throughput: 64MiB/s
 

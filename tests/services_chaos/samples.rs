@@ -1,7 +1,8 @@
 //! Memory and lag over a long run, as a file of samples and as a table of what they come to.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
 use std::time::Instant;
 
 use crate::run::{Fault, Run};
@@ -21,11 +22,20 @@ pub struct Samples {
     began: Instant,
     all: Vec<Sample>,
     faults: Vec<(f64, Fault)>,
+    /// `TICKSMITH_SOAK_CSV`, written as the samples come, so that a long run can be followed.
+    csv: Option<File>,
 }
 
 impl Default for Samples {
     fn default() -> Self {
-        Self { began: Instant::now(), all: Vec::new(), faults: Vec::new() }
+        let path = std::env::var("TICKSMITH_SOAK_CSV").ok();
+        let csv = path.map(|path| {
+            say!("soak: samples in {path}");
+            let mut file = File::create(&path).expect("the file of samples can be made");
+            file.write_all(b"at_s,what,pid,value\n").expect("it takes its head");
+            file
+        });
+        Self { began: Instant::now(), all: Vec::new(), faults: Vec::new(), csv }
     }
 }
 
@@ -34,20 +44,30 @@ impl Samples {
         let at_s = self.began.elapsed().as_secs_f64();
         let memory = run.processes().into_iter();
         let memory = memory.filter_map(|(role, pid)| Some(((role, pid), resident_mib(pid)?)));
-        let lag = run.lag();
-        self.all.push(Sample { at_s, memory: memory.collect(), lag });
+        let sample = Sample { at_s, memory: memory.collect(), lag: run.lag() };
+        for ((role, pid), mib) in &sample.memory {
+            self.write(&format!("{at_s:.1},memory_mib_{role},{pid},{mib:.1}"));
+        }
+        if let Some(lag) = sample.lag {
+            self.write(&format!("{at_s:.1},lag_records,,{lag}"));
+        }
+        self.all.push(sample);
     }
 
     pub fn fault(&mut self, fault: Fault) {
-        self.faults.push((self.began.elapsed().as_secs_f64(), fault));
+        let at_s = self.began.elapsed().as_secs_f64();
+        self.write(&format!("{at_s:.1},\"{}\",,", fault.as_str()));
+        self.faults.push((at_s, fault));
     }
 
-    /// Writes the samples to `TICKSMITH_SOAK_CSV`, when that is set, and prints the table.
-    pub fn tell(&self, rate: f64) {
-        if let Ok(path) = std::env::var("TICKSMITH_SOAK_CSV") {
-            std::fs::write(&path, self.csv()).expect("the samples are written");
-            say!("soak: samples in {path}");
+    fn write(&mut self, line: &str) {
+        if let Some(csv) = &mut self.csv {
+            writeln!(csv, "{line}").expect("the file of samples takes a line");
         }
+    }
+
+    /// Prints the table.
+    pub fn tell(&self, rate: f64) {
         let lags: Vec<i64> = self.all.iter().filter_map(|sample| sample.lag).collect();
         let recoveries = self.recoveries(rate);
         let longest = recoveries.iter().copied().fold(0.0, f64::max);
@@ -90,24 +110,6 @@ impl Samples {
             Some(later.find(is_caught_up)?.at_s - at_s)
         };
         self.faults.iter().filter_map(recovery).collect()
-    }
-
-    fn csv(&self) -> String {
-        let mut text = String::from("at_s,what,pid,value\n");
-        for sample in &self.all {
-            let at_s = sample.at_s;
-            for ((role, pid), mib) in &sample.memory {
-                // Writing to a String cannot fail.
-                let _ = writeln!(text, "{at_s:.1},memory_mib_{role},{pid},{mib:.1}");
-            }
-            if let Some(lag) = sample.lag {
-                let _ = writeln!(text, "{at_s:.1},lag_records,,{lag}");
-            }
-        }
-        for (at_s, fault) in &self.faults {
-            let _ = writeln!(text, "{at_s:.1},\"{}\",,", fault.as_str());
-        }
-        text
     }
 }
 
