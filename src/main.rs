@@ -5,7 +5,10 @@ use std::panic::catch_unwind;
 use std::process::ExitCode;
 
 use ticksmith::cli::{Cli, Outcome};
-use ticksmith::runtime::{forbid_core_dumps, hold_signals, install_panic_hook, release_signals};
+use ticksmith::error::Error;
+use ticksmith::runtime::{
+    forbid_core_dumps, give_back_now_and_then, hold_signals, install_panic_hook, release_signals,
+};
 
 fn main() -> ExitCode {
     // First of all: a stop in the first millisecond is a stop too.
@@ -34,6 +37,8 @@ fn run() -> Outcome {
         Ok(cli) => {
             if !cli.command.runs_until_stopped() {
                 release_signals();
+            } else if let Err(error) = give_back_now_and_then() {
+                return Outcome::Failed(Error::Unavailable(format!("no thread left: {error}")));
             }
             cli.execute()
         }

@@ -283,6 +283,30 @@ fn faults_at_commit_and_store_leave_no_trace() {
     assert!(commits.load(Ordering::Relaxed) > 10, "the faults were met");
 }
 
+/// Partitions go and come back while the first of them is restored.
+struct Moving {
+    looks: Arc<AtomicUsize>,
+}
+
+impl Spoil for Moving {
+    fn keep_alive(&mut self, _: &mut dyn Log) -> Result<Option<Vec<i32>>> {
+        let is_second = self.looks.fetch_add(1, Ordering::Relaxed) == 1;
+        Ok(is_second.then(|| vec![2, 1, 0]))
+    }
+}
+
+#[test]
+fn partitions_that_move_while_state_is_restored_are_restored_anew() {
+    let (_directory, broker) = broker();
+    fill(&broker);
+    let looks = Arc::new(AtomicUsize::new(0));
+    let (inner, counted) = (broker.factory("group"), Arc::clone(&looks));
+    let spoiler = move || Moving { looks: Arc::clone(&counted) };
+    assert_eq!(run(Box::new(FrontFactory { inner, spoiler }), None, schedule()), EXPECTED);
+    check(&broker);
+    assert_eq!(looks.load(Ordering::Relaxed), 2 + 3, "one before each partition, of both tries");
+}
+
 #[test]
 fn a_second_run_goes_on_where_the_first_one_stopped() {
     let (_directory, broker) = broker();

@@ -16,8 +16,7 @@ use super::fetch::{FetchQueue, Fetched};
 use super::settings::{Settings, refuse_client};
 use crate::error::{Error, Result};
 use crate::port::Topic;
-use crate::port::log::{OnProgress, RestoreProgress};
-use crate::runtime::Shutdown;
+use crate::port::log::RestoreProgress;
 
 /// Records taken at once.
 const BATCH_RECORDS: usize = 10_000;
@@ -61,13 +60,12 @@ impl ChangelogReader {
     /// passed without a record there is learnt from the end-of-partition notice.
     ///
     /// # Errors
-    /// `Interrupted` as soon as a stop is asked for: a restore leaves nothing to drain.
+    /// Whatever `goes_on` has against going on; it is asked several times a second.
     pub fn read(
         &mut self,
         partition: i32,
         (start, end): (i64, i64),
-        on_progress: &mut OnProgress<'_>,
-        stop: &Shutdown,
+        goes_on: &mut dyn FnMut(RestoreProgress) -> Result<()>,
     ) -> Result<Newest> {
         let mut reading = Reading { end, position: start, ..Reading::default() };
         if start >= end {
@@ -76,11 +74,10 @@ impl ChangelogReader {
         self.assign(partition, start)?;
         let mut waited = Duration::ZERO;
         while reading.position < end {
-            stop.check()?;
             let before = reading.position;
             let received =
                 self.queue.receive(BATCH_RECORDS, WAIT, &mut |fetched| reading.advance(fetched))?;
-            on_progress(reading.progress());
+            goes_on(reading.progress())?;
             // Serves log lines and errors of this client.
             let _event = self.consumer.poll(Duration::ZERO);
             waited = match reading.position == before {

@@ -123,6 +123,10 @@ impl MemberContext {
         self.lock().newest.take()
     }
 
+    pub fn has_assignment(&self) -> bool {
+        self.lock().newest.is_some()
+    }
+
     /// To be called with the `assign` that takes the newest assignment up.
     pub fn answered(&self) {
         self.lock().unanswered = false;

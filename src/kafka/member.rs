@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rdkafka::bindings::rd_kafka_resp_err_t as Code;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::cluster::ASK_WITHIN;
@@ -81,6 +81,18 @@ impl Member {
 
     /// Serves rebalances and errors; `Some` when the assignment changed.
     pub fn serve_events(&mut self, wait: Duration) -> Result<Option<Vec<i32>>> {
+        self.listen(wait)?;
+        let Some(assignment) = self.consumer.context().take_assignment() else {
+            return Ok(None);
+        };
+        self.owned = assignment.iter().map(|p| (*p, Position::Unknown)).collect();
+        self.fetching = false;
+        self.membership = self.capture_membership();
+        telemetry::log::rebalanced(&assignment);
+        Ok(Some(assignment))
+    }
+
+    fn listen(&self, wait: Duration) -> Result<()> {
         for look in 0..EVENTS_PER_LOOK {
             let wait = if look == 0 { wait } else { Duration::ZERO };
             match self.consumer.poll(wait) {
@@ -93,14 +105,21 @@ impl Member {
                 }
             }
         }
-        let Some(assignment) = self.consumer.context().take_assignment() else {
-            return Ok(None);
-        };
-        self.owned = assignment.iter().map(|p| (*p, Position::Unknown)).collect();
-        self.fetching = false;
-        self.membership = self.capture_membership();
-        telemetry::log::rebalanced(&assignment);
-        Ok(Some(assignment))
+        Ok(())
+    }
+
+    /// To be called now and then by whatever takes long, so that the group sees that this process
+    /// still asks.
+    ///
+    /// # Errors
+    /// `Restore` when the partitions have moved: what is being done is of no use any more.
+    /// `serve_events` then tells the new assignment.
+    pub fn attend(&self) -> Result<()> {
+        self.listen(Duration::ZERO)?;
+        match self.consumer.context().has_assignment() {
+            true => Err(Error::Restore("partitions moved while the state was read".into())),
+            false => Ok(()),
+        }
     }
 
     /// Taken once per assignment and used for all its commits, not asked for at each commit: a
@@ -292,11 +311,13 @@ impl Member {
         let mut list = TopicPartitionList::new();
         list.add_partition(&self.topic, partition);
         let began = Instant::now();
-        let list = loop {
+        loop {
             stop.check()?;
-            match self.consumer.committed_offsets(list.clone(), STABLE_SLICE.min(within)) {
-                Ok(found) => break found,
-                Err(error) if is_timeout(&error) && began.elapsed() < within => {}
+            self.attend()?;
+            let found = self.consumer.committed_offsets(list.clone(), STABLE_SLICE.min(within));
+            match found.and_then(|found| committed_of(&found)) {
+                Ok(offset) => return Ok(offset),
+                Err(error) if is_not_yet(&error) && began.elapsed() < within => {}
                 Err(error) => {
                     return Err(Error::Unavailable(format!(
                         "committed offset of {} partition {partition}: {error}; is the broker up?",
@@ -304,12 +325,7 @@ impl Member {
                     )));
                 }
             }
-        };
-        let element = list.find_partition(&self.topic, partition);
-        Ok(match element.map(|element| element.offset()) {
-            Some(Offset::Offset(offset)) => Some(offset),
-            _ => None,
-        })
+        }
     }
 
     /// End of the partition for readers of committed records: one round trip.
@@ -370,8 +386,23 @@ impl Drop for Member {
     }
 }
 
-fn is_timeout(error: &KafkaError) -> bool {
-    error.rdkafka_error_code() == Some(RDKafkaErrorCode::OperationTimedOut)
+/// Of the one partition that was asked for. An answer may be whole and its partition in error, and
+/// that is not the same as never committed.
+fn committed_of(found: &TopicPartitionList) -> KafkaResult<Option<i64>> {
+    let mut committed = None;
+    for element in found.elements() {
+        element.error()?;
+        if let Offset::Offset(offset) = element.offset() {
+            committed = Some(offset);
+        }
+    }
+    Ok(committed)
+}
+
+/// An open transaction may still commit another offset.
+fn is_not_yet(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{OperationTimedOut, UnstableOffsetCommit};
+    matches!(error.rdkafka_error_code(), Some(OperationTimedOut | UnstableOffsetCommit))
 }
 
 fn judge_partition(topic: &str, partition: i32, code: Code) -> Result<()> {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 
 use self::oldest::oldest_unread;
@@ -22,7 +23,6 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::{Interval, PartitionMeta, StateRecord};
 use crate::port::Topic;
-use crate::runtime::Shutdown;
 
 pub use self::group::{Group, GroupMember, active_members};
 
@@ -167,7 +167,12 @@ impl View<'_> {
         list.add_partition_range(name, 0, self.partitions - 1);
         let began = Instant::now();
         loop {
-            let error = match self.observer.committed_offsets(list.clone(), ASK_WITHIN) {
+            let found = self.observer.committed_offsets(list.clone(), ASK_WITHIN);
+            let each = |found: TopicPartitionList| {
+                found.elements().iter().try_for_each(TopicPartitionListElem::error)?;
+                Ok(found)
+            };
+            let error = match found.and_then(each) {
                 Ok(found) => return Ok(found),
                 Err(error) => error,
             };
@@ -195,7 +200,7 @@ impl View<'_> {
         let name = self.settings.name(Topic::Changelog);
         let (start, _) = self.cluster.watermarks(name, partition)?;
         // An interrupt ends the whole command: there is nothing to leave in order.
-        self.changelog.read(partition, (start, end), &mut |_| {}, &Shutdown::default())
+        self.changelog.read(partition, (start, end), &mut |_| Ok(()))
     }
 }
 

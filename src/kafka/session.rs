@@ -173,10 +173,15 @@ impl Log for KafkaSession {
         if self.changelog.is_none() {
             self.changelog = Some(ChangelogReader::new(&self.settings)?);
         }
-        let newest = match &mut self.changelog {
-            Some(changelog) => changelog.read(partition, range, on_progress, &stop)?,
-            None => return Err(Error::Bug("the changelog reader was just made".into())),
+        let (Some(changelog), Some(member)) = (&mut self.changelog, &self.member) else {
+            return Err(Error::Bug("member and changelog reader were just there".into()));
         };
+        let mut goes_on = |progress| {
+            on_progress(progress);
+            stop.check()?;
+            member.attend()
+        };
+        let newest = changelog.read(partition, range, &mut goes_on)?;
         for (key, value) in &newest {
             on_state(key, value)?;
         }

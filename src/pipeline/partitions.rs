@@ -83,6 +83,7 @@ impl Partitions {
         self.owe(assignment);
         let mut restoring = Restoring::new(assignment.len(), live, clock);
         for partition in assignment {
+            self.stay_member(log)?;
             let (engine, offset) = self.restore(*partition, log, &mut restoring, clock)?;
             log.seek(*partition, offset)?;
             restoring.done(*partition, offset, engine.open_windows());
@@ -92,8 +93,19 @@ impl Partitions {
         Ok(())
     }
 
+    /// To be called several times a second by whatever waits: for a store that is away, or for a
+    /// transaction that a dead process left open.
+    ///
+    /// # Errors
+    /// `Restore` when partitions moved meanwhile; the beat is void.
+    pub fn stay_member(&mut self, log: &mut dyn Log) -> Result<()> {
+        let Some(assignment) = log.keep_alive()? else { return Ok(()) };
+        self.owe(&assignment);
+        Err(Error::Restore("partitions moved meanwhile".into()))
+    }
+
     fn restore(
-        &self,
+        &mut self,
         partition: i32,
         log: &mut dyn Log,
         restoring: &mut Restoring<'_>,
@@ -103,6 +115,7 @@ impl Partitions {
         for attempt in 0..AGREEMENT_ATTEMPTS {
             if attempt > 0 {
                 clock.sleep(Duration::from_millis(AGREEMENT_PAUSE_MS));
+                self.stay_member(log)?;
             }
             let (records, restored) = self.read_state(partition, log, restoring)?;
             let standing = Standing {

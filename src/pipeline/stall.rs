@@ -43,7 +43,7 @@ impl Pipeline {
                         let waited_ms = self.since_ms(began_us);
                         self.stall(what, &format!("the store is slow: {waited_ms} ms so far"));
                     }
-                    self.stay_member()?;
+                    self.partitions.stay_member(self.log.as_mut())?;
                 }
                 Err(Error::Unavailable(problem)) if !self.gives_up() => {
                     (failures, is_stalled) = (failures + 1, true);
@@ -74,15 +74,9 @@ impl Pipeline {
     fn wait_as_member(&mut self, failures: u32) -> Result<()> {
         let started_us = self.parts.clock.monotonic_us();
         while self.since_ms(started_us) < wait_ms(failures) && !self.gives_up() {
-            self.stay_member()?;
+            self.partitions.stay_member(self.log.as_mut())?;
             self.parts.clock.sleep(Duration::from_millis(RETRY_STEP_MS));
         }
         Ok(())
-    }
-
-    fn stay_member(&mut self) -> Result<()> {
-        let Some(assignment) = self.log.keep_alive()? else { return Ok(()) };
-        self.partitions.owe(&assignment);
-        Err(Error::Restore("partitions moved while the store was away".into()))
     }
 }

@@ -31,6 +31,10 @@ pub trait Spoil: Send {
     fn commit(&mut self, inner: &mut dyn Log, beat: &Beat) -> Result<()> {
         inner.commit(beat)
     }
+
+    fn keep_alive(&mut self, inner: &mut dyn Log) -> Result<Option<Vec<i32>>> {
+        inner.keep_alive()
+    }
 }
 
 /// Opens sessions with a spoiler of their own each.
@@ -98,7 +102,7 @@ impl<S: Spoil> Log for Front<S> {
     }
 
     fn keep_alive(&mut self) -> Result<Option<Vec<i32>>> {
-        self.inner.keep_alive()
+        self.spoiler.keep_alive(&mut *self.inner)
     }
 
     fn close(&mut self) {

@@ -126,6 +126,8 @@ pub struct Run {
 pub fn world(name: &str) -> World {
     let mut world = World::new(name);
     world.set("KAFKA__SESSION_TIMEOUT_MS", &SESSION_MS.to_string());
+    // A group of which a broker remembers dead members waits for them so long.
+    world.set("KAFKA__MAX_POLL_INTERVAL_MS", &(2 * SESSION_MS).to_string());
     world.set("KAFKA__TRANSACTION_TIMEOUT_MS", &TRANSACTION_MS.to_string());
     world.set("STREAM__DRAIN_DEADLINE_MS", &DRAIN_MS.to_string());
     world.set("STREAM__INTERVALS", &crate::oracle::INTERVALS.map(|one| one.0).join(","));

@@ -81,14 +81,14 @@ impl Observer {
         }
         let found = self.consumer.committed_offsets(wanted, ANSWER_WITHIN);
         let found = found.map_err(|error| error.to_string())?;
-        let offset =
-            |element: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match element
-                .offset()
-            {
-                Offset::Offset(offset) => Some((element.partition(), offset)),
-                _ => None,
-            };
-        Ok(found.elements().into_iter().filter_map(offset).collect())
+        let mut committed = BTreeMap::new();
+        for element in found.elements() {
+            element.error().map_err(|error| error.to_string())?;
+            if let Offset::Offset(offset) = element.offset() {
+                committed.insert(element.partition(), offset);
+            }
+        }
+        Ok(committed)
     }
 
     /// Deletes every record that the topic has, as its retention would some day.
