@@ -7,7 +7,7 @@ mod conformance;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use conformance::log::{self as suite, CHILD, Follower, PARTITIONS, Seen, World};
 use figment::Figment;
@@ -264,6 +264,21 @@ fn aborted_and_dangling_state_is_not_restored() {
     let follower = Follower::joined(&mut *world.factory());
     assert_eq!(follower.state.values().map(suite::count_in).sum::<i64>(), 90);
     assert!(world.committed(Topic::Silver, 0).iter().all(|s| s.value != Some("999".into())));
+    drop(dangling);
+}
+
+#[test]
+fn a_restore_that_waits_for_a_dead_transaction_stays_a_member() {
+    let mut world = Kafka::new("patient");
+    world.config.kafka.max_poll_interval_ms = 3000;
+    let mut follower = Follower::joined(&mut *world.factory());
+    let dangling = open_transaction(&world, 8000);
+    let began = Instant::now();
+    follower.take_up(&[0, 1, 2]);
+    assert!(began.elapsed() > Duration::from_secs(4), "longer than a poll may take");
+    suite::publish(&mut world, 0..30);
+    follower.poll_records(30);
+    assert_eq!(follower.assignments, 2, "its own two, and it was not thrown out meanwhile");
     drop(dangling);
 }
 
