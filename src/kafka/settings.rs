@@ -165,7 +165,7 @@ impl Settings {
             ("session.timeout.ms", timeout_ms.to_string()),
             // Thrown out or not is known soon.
             ("heartbeat.interval.ms", (timeout_ms / 6).clamp(100, 1_000).to_string()),
-            // How long a rebalance waits for members that a broker remembers and nobody is any more.
+            // How long a rebalance waits for members that only the broker remembers.
             ("max.poll.interval.ms", timeout_ms.to_string()),
             // There is nothing to read.
             ("fetch.wait.max.ms", "5000".into()),

@@ -1,5 +1,5 @@
-//! The process around a role: clean shutdown, backoff, no core dumps, free memory given back, the only
-//! caller of the system clock.
+//! The process around a role: clean shutdown, backoff, no core dumps, free memory given back, the
+//! only caller of the system clock.
 
 pub mod backoff;
 pub mod clock;

@@ -205,6 +205,8 @@ fn compare(world: &World, mut sent: Sent) -> Outcome {
         topics::check(world, &avro, &partition, &mut outcome.found);
         runtime.block_on(tables.check_trades(&partition, &mut outcome.found));
         outcome.account.take(&mut sent, &partition);
+        let (done, of) = (number + 1, topics::PARTITIONS);
+        say!("chaos: {done} of {of} partitions compared, {} differences", outcome.found.count);
         for one in std::mem::take(&mut partition.trades) {
             *outcome.endings.entry(one.ending.disposition()).or_default() += 1;
         }
