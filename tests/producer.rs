@@ -170,7 +170,9 @@ fn a_new_connection_releases_the_one_before() {
     let mut connects = 0;
     let (outcome, records) = produce(
         market(Some(Fault::Drop)),
-        |_| {},
+        // One subscription, which was read before any frame was sent. A socket that is dropped with
+        // others unread takes the frames on their way along, and looks like a key in use.
+        |config| config.finnhub.symbols.truncate(1),
         move |record| {
             connects += usize::from(
                 event(record).is_some_and(|event| event.kind == FeedEventKind::Connected),

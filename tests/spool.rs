@@ -42,6 +42,12 @@ impl Town {
         }
     }
 
+    /// Trades, which alone have a value; cheaper than to decode them.
+    fn arrived(&self) -> i64 {
+        let log = self.log.lock().expect("no panic");
+        log.iter().map(|record| i64::from(record.value.is_some())).sum()
+    }
+
     fn trades(&self) -> Vec<Trade> {
         self.log.lock().expect("no panic").iter().filter_map(trade).collect()
     }
@@ -64,7 +70,9 @@ impl Publisher for Line {
     fn publish(&mut self, records: Vec<OutRecord>) -> Result<Published> {
         self.town.check()?;
         let mut fails_after = self.town.fails_after.lock().expect("no panic");
+        // An empty one only asks what was acknowledged.
         match &mut *fails_after {
+            _ if records.is_empty() => {}
             Some(0) => {
                 *fails_after = None;
                 return Err(Error::Unavailable("the line broke".into()));
@@ -221,10 +229,14 @@ fn what_was_not_acknowledged_is_sent_again_after_a_broken_line() {
     let town = Town::default();
     let run = Run::start(directory.path(), 1 << 30, &town, 60_000).expect("starts");
     run.connect(CONNECTION);
-    *town.fails_after.lock().expect("no panic") = Some(3);
     for at_ms in 0..200 {
         run.trade(at_ms);
-        until("it is taken", || run.spool.backlog().0 < 3);
+        // Each is a batch of its own, so there are enough of them, and the one that is sent again
+        // is of a trade.
+        until("it arrives", || town.arrived() > at_ms);
+        if at_ms == 0 {
+            *town.fails_after.lock().expect("no panic") = Some(3);
+        }
     }
     run.stop().expect("everything was sent");
     let mut seen = times(&town.trades());

@@ -4,6 +4,8 @@
 use crate::harness::{World, with_steady_servers};
 
 const BASE_MS: i64 = 1_710_184_800_000;
+/// Time of the feed in a recording.
+const RECORDED_MS: i64 = 105 * 60_000;
 const TRADES: i64 = 24_000;
 const ROUNDS: i64 = 4;
 
@@ -57,22 +59,20 @@ fn a_producer_killed_in_mid_flow_is_succeeded_by_the_next() {
     let world = World::prepared("producer_killed");
     let frames = world.record_frames(BASE_MS, 6_000, 3);
     // Slow enough to kill the producer twice before the recording ends.
-    let (simulator, url) = world.start_simulator(&frames, &["--speed", "250", "--exit-at-end"]);
+    let (simulator, url) = world.start_simulator(&frames, &["--speed", "150"]);
     let stream = world.start(&["stream"]);
     for least in [1_000, 2_500] {
         let producer = world.start_producer(&url, &frames);
         world.wait_for_trades(least);
         producer.kill();
     }
-    let mut producer = world.start_producer(&url, &frames);
-    producer.wait_for("that it subscribed", |said| said.contains("subscribed").then_some(()));
-    assert_eq!(simulator.wait().code(), 0, "simulate --exit-at-end");
+    simulator.kill();
+    let producer = world.produce_all(BASE_MS + RECORDED_MS, 3_000, 4);
     assert_eq!(producer.terminate().code(), 0, "producer after SIGTERM");
     world.wait_until_read();
     assert_eq!(stream.terminate().code(), 0, "stream after SIGTERM");
     world.succeed(&["stream", "--until-end", "--drain"]);
-    // Of the recording's 105 minutes the watermark saw the last: no connection of a producer that
-    // is gone holds it back.
-    let last_minutes = (BASE_MS + 100 * 60_000).to_string();
+    // The watermark saw the last minutes: no connection of a producer that is gone holds it back.
+    let last_minutes = (BASE_MS + 2 * RECORDED_MS - 5 * 60_000).to_string();
     world.check(&["--drained", "--watermark-past", &last_minutes, "--expect", "merged,bar closed"]);
 }

@@ -50,8 +50,11 @@ pub(super) async fn serve(server: Arc<Server>, stream: TcpStream) {
     let mut visitor = Visitor::new(server.clone(), id, socket, key);
     let leave = visitor.run(batches).await;
     server.hub.leave(id);
+    // Whoever sees this connection end may come again at once: its key is free by then.
+    let Visitor { mut socket, key, .. } = visitor;
+    drop(key);
     if let Ok(Leave::Politely(reason)) = leave {
-        close(&mut visitor.socket, reason).await;
+        close(&mut socket, reason).await;
     }
 }
 
@@ -209,7 +212,11 @@ impl Visitor {
         }
         for (frame, elements) in frames {
             match self.faults.next(elements) {
-                Delivery::DropConnection => return Ok(Some(Leave::Abruptly)),
+                Delivery::DropConnection => {
+                    // What came before the fault was sent.
+                    self.socket.flush().await?;
+                    return Ok(Some(Leave::Abruptly));
+                }
                 Delivery::GoSilent => {
                     self.is_silent = true;
                     self.server.hub.leave(self.id);

@@ -248,6 +248,17 @@ impl World {
         self.start(&["producer", "--url", url, "--symbols", &frames.symbols])
     }
 
+    /// A producer that has read all of a recording of its own. One that is under way already may be
+    /// over before a slow machine has started another producer.
+    pub fn produce_all(&self, base_ms: i64, trades: u32, seed: u32) -> Process {
+        let frames = self.record_frames(base_ms, trades, seed);
+        let (simulator, url) = self.start_simulator(&frames, &["--speed", "300", "--exit-at-end"]);
+        let mut producer = self.start_producer(&url, &frames);
+        producer.wait_for("that it subscribed", |said| said.contains("subscribed").then_some(()));
+        assert_eq!(simulator.wait().code(), 0, "simulate --exit-at-end");
+        producer
+    }
+
     /// What a process on this machine answers over HTTP, head and body.
     pub fn get(&self, port: &str, path: &str) -> Result<String, String> {
         let ask = || -> std::io::Result<String> {
