@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use rdkafka::bindings::rd_kafka_resp_err_t as Code;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::cluster::ASK_WITHIN;
+use super::committed::committed;
 use super::context::{MemberContext, describe, is_member};
 use super::fetch::{FetchQueue, Fetched, fetched_end};
 use super::settings::{Settings, refuse_client};
@@ -308,15 +309,13 @@ impl Member {
         within: Duration,
         stop: &Shutdown,
     ) -> Result<Option<i64>> {
-        let mut list = TopicPartitionList::new();
-        list.add_partition(&self.topic, partition);
+        let (only, slice) = (partition..partition + 1, STABLE_SLICE.min(within));
         let began = Instant::now();
         loop {
             stop.check()?;
             self.attend()?;
-            let found = self.consumer.committed_offsets(list.clone(), STABLE_SLICE.min(within));
-            match found.and_then(|found| committed_of(&found)) {
-                Ok(offset) => return Ok(offset),
+            match committed(&self.consumer, &self.topic, only.clone(), slice) {
+                Ok(offsets) => return Ok(offsets.into_iter().next().flatten()),
                 Err(error) if is_not_yet(&error) && began.elapsed() < within => {}
                 Err(error) => {
                     return Err(Error::Unavailable(format!(
@@ -384,19 +383,6 @@ impl Drop for Member {
             let _ = self.consumer.unassign();
         }
     }
-}
-
-/// Of the one partition that was asked for. An answer may be whole and its partition in error, and
-/// that is not the same as never committed.
-fn committed_of(found: &TopicPartitionList) -> KafkaResult<Option<i64>> {
-    let mut committed = None;
-    for element in found.elements() {
-        element.error()?;
-        if let Offset::Offset(offset) = element.offset() {
-            committed = Some(offset);
-        }
-    }
-    Ok(committed)
 }
 
 /// An open transaction may still commit another offset.

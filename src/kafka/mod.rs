@@ -9,6 +9,7 @@
 mod assignment;
 mod changelog;
 mod cluster;
+mod committed;
 mod context;
 mod fetch;
 mod lease;

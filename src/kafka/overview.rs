@@ -8,14 +8,13 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::topic_partition_list::TopicPartitionListElem;
-use rdkafka::{Offset, TopicPartitionList};
 
 use self::oldest::oldest_unread;
 use super::changelog::{ChangelogReader, Newest};
 use super::cluster::{ASK_WITHIN, Cluster, check_same_count};
+use super::committed::committed;
 use super::context::PlainContext;
 use super::settings::{Settings, refuse_client};
 use crate::codec::avro::{Avro, window_interval};
@@ -147,33 +146,17 @@ impl View<'_> {
     }
 
     /// By partition. Asked without waiting for open transactions: one that a killed process left
-    /// behind must not keep an operator waiting.
+    /// behind must not keep an operator waiting. Asked again while the group moves to another
+    /// broker, or Kafka makes ready for its first one.
     fn committed(&self) -> Result<Vec<Option<i64>>> {
-        let name = self.settings.name(Topic::Trades);
-        let list = self.committed_list(name)?;
-        let offset = |partition| match list.find_partition(name, partition)?.offset() {
-            Offset::Offset(offset) => Some(offset),
-            _ => None,
-        };
-        Ok((0..self.partitions).map(offset).collect())
-    }
-
-    /// Asks again while the group moves to another broker, or Kafka makes ready for its first one.
-    fn committed_list(&self, name: &str) -> Result<TopicPartitionList> {
         use RDKafkaErrorCode::{
             CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator,
         };
-        let mut list = TopicPartitionList::with_capacity(self.partitions as usize);
-        list.add_partition_range(name, 0, self.partitions - 1);
+        let name = self.settings.name(Topic::Trades);
         let began = Instant::now();
         loop {
-            let found = self.observer.committed_offsets(list.clone(), ASK_WITHIN);
-            let each = |found: TopicPartitionList| {
-                found.elements().iter().try_for_each(TopicPartitionListElem::error)?;
-                Ok(found)
-            };
-            let error = match found.and_then(each) {
-                Ok(found) => return Ok(found),
+            let error = match committed(&self.observer, name, 0..self.partitions, ASK_WITHIN) {
+                Ok(offsets) => return Ok(offsets),
                 Err(error) => error,
             };
             let passes = matches!(

@@ -105,7 +105,7 @@ impl Partitions {
     }
 
     fn restore(
-        &mut self,
+        &self,
         partition: i32,
         log: &mut dyn Log,
         restoring: &mut Restoring<'_>,
@@ -115,7 +115,6 @@ impl Partitions {
         for attempt in 0..AGREEMENT_ATTEMPTS {
             if attempt > 0 {
                 clock.sleep(Duration::from_millis(AGREEMENT_PAUSE_MS));
-                self.stay_member(log)?;
             }
             let (records, restored) = self.read_state(partition, log, restoring)?;
             let standing = Standing {

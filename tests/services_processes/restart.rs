@@ -1,11 +1,10 @@
 //! Processes that are killed and stopped in the middle of their work: what comes out is what would
 //! have come out anyway, once.
 
+use crate::harness::world::RECORDED_MS;
 use crate::harness::{World, with_steady_servers};
 
 const BASE_MS: i64 = 1_710_184_800_000;
-/// Time of the feed in a recording.
-const RECORDED_MS: i64 = 105 * 60_000;
 const TRADES: i64 = 24_000;
 const ROUNDS: i64 = 4;
 

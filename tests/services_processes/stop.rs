@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 
 use crate::harness::process::Process;
 use crate::harness::proxy::Proxy;
+use crate::harness::world::RECORDED_MS;
 use crate::harness::{World, infra, with_servers_to_break, with_steady_servers};
 
 const BASE_MS: i64 = 1_710_184_800_000;
-/// Time of the feed in a recording.
-const RECORDED_MS: i64 = 105 * 60_000;
 /// Drain deadline and leaving take five seconds together; this leaves room for a busy machine, and
 /// none for the time-outs of a client, which begin at ten.
 const SOON: Duration = Duration::from_secs(9);

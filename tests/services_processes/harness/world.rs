@@ -22,6 +22,9 @@ pub struct World {
     began_s: f64,
 }
 
+/// Time of the feed in a recording, as `tests/foreign/market.py` has it.
+pub const RECORDED_MS: i64 = 105 * 60_000;
+
 /// A recording for the simulator.
 pub struct Frames {
     pub path: PathBuf,
@@ -136,7 +139,7 @@ impl World {
         println!("{}: {}", self.name, said.trim());
     }
 
-    /// Makes a recording whose trades begin at `base_ms`.
+    /// Makes a recording whose trades begin at `base_ms` and last for `RECORDED_MS`.
     pub fn record_frames(&self, base_ms: i64, trades: u32, seed: u32) -> Frames {
         let path = self.file(&format!("frames-{seed}.jsonl.gz"));
         let [base_ms, trades, seed] = [base_ms, trades.into(), seed.into()].map(|n| n.to_string());
