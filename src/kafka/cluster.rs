@@ -14,6 +14,7 @@ use tracing::warn;
 use super::context::PlainContext;
 use super::security;
 use super::settings::{Settings, refuse_client};
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::port::Topic;
 
@@ -147,6 +148,15 @@ impl Cluster {
             ))
         })
     }
+}
+
+/// Brokers of the configured cluster.
+///
+/// # Errors
+/// `Unavailable` when none answers, or it refuses us; `Config` for settings that cannot be used.
+pub fn broker_count(config: &Config) -> Result<usize> {
+    let cluster = Cluster::connect(&Settings::new(config)?)?;
+    Ok(cluster.metadata(None, ASK_WITHIN)?.brokers().len())
 }
 
 /// No broker answered.
