@@ -82,6 +82,17 @@ fn cell(page: &mut Page, partition: usize, label: &str) -> String {
     text.as_str().expect("a text").to_owned()
 }
 
+/// As a person does, with the mouse.
+fn click_summary(page: &mut Page) {
+    page.evaluate("document.querySelector('summary').scrollIntoView({ block: 'center' })");
+    let middle = page.evaluate(
+        "(({ x, y, height }) => [x + 20, y + height / 2])(
+           document.querySelector('summary').getBoundingClientRect())",
+    );
+    let [x, y] = [0, 1].map(|axis| middle[axis].as_f64().expect("a place"));
+    page.click(x, y);
+}
+
 #[test]
 fn the_page_shows_the_figures_of_the_api_and_follows_them() {
     let mut stream = Stream::start();
@@ -112,12 +123,13 @@ fn the_page_shows_the_figures_of_the_api_and_follows_them() {
     stream.board.ready(true, "");
     page.wait_for("document.getElementById('reason').hidden");
 
-    page.evaluate("document.querySelector('summary').click()");
+    click_summary(&mut page);
     page.wait_for("/allowed_lateness_ms/.test(document.getElementById('keys').innerText)");
     let keys = page.evaluate("document.getElementById('keys').innerText");
     let keys = keys.as_str().expect("text");
     assert!(keys.contains("***") && !keys.contains(SECRET), "{keys}");
-    page.evaluate("document.querySelector('summary').click()");
+    click_summary(&mut page);
+    page.evaluate("scrollTo(0, 0)");
     page.screenshot(&pictures().join("stream-dark.png"));
 
     page.resize(390, 844);

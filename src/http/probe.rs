@@ -170,7 +170,7 @@ mod tests {
         assert!(matches!(answered("220 mail\r\n"), Answer::Foreign(_)));
         let colours = "HTTP/1.1 503 No\r\ncontent-length: 9\r\n\r\n\x1b[2Jno\r\nb";
         assert_eq!(answered(colours), Answer::NotReady("[2Jno".into()));
-        let refusal = "HTTP/1.1 404 No\r\ncontent-length: 18\r\n\r\n{\"detail\":\"no A\"}";
+        let refusal = "HTTP/1.1 404 No\r\ncontent-length: 17\r\n\r\n{\"detail\":\"no A\"}";
         let asked = |answer| ask_json(&server(Some(answer)), "/x", &Secret::default());
         assert_eq!(asked(refusal), Err(Answer::Foreign("HTTP 404 no A".into())));
         assert_eq!(asked(page), Err(Answer::Foreign("HTTP 200".into())));

@@ -141,9 +141,9 @@ impl SmokeTest {
 
     fn find_bars(&mut self) -> Result<()> {
         for interval in self.config.stream.parsed_intervals() {
-            let window = self.sample.window(interval);
+            let sample = self.sample.clone();
             let place = format!("trades_gold_{interval}");
-            self.find(&place, |reader| look::at_bar(reader, interval, window))?;
+            self.find(&place, |reader| look::at_bar(reader, interval, &sample))?;
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! `ticksmith doctor` beside real servers and processes: from nothing, by the remedies that it names
-//! itself, to a setup in which no check fails.
+//! `ticksmith doctor` beside real servers and processes: from nothing, by the remedies that it
+//! names itself, to a setup in which no check fails.
 
 use serde_json::Value;
 
@@ -64,7 +64,7 @@ fn each_remedy_mends_what_it_was_named_for() {
     })
     .is("key in use", "ok", "is connected");
     let running = Findings::of(&world, &url);
-    running.is("group", "ok", "1 members, lag");
+    running.is("group", "ok", "1 member, lag");
     running.is("stream port", "ok", "is ready");
     running.is("producer port", "ok", "is ready");
 }

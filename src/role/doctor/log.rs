@@ -94,7 +94,8 @@ fn group(config: &Config) -> Finding {
                 None => "no watermark yet".to_owned(),
             };
             let (members, lag) = (summary.members, summary.lag_records);
-            Finding::ok(GROUP, format!("{name}: {members} members, lag {lag} records, {watermark}"))
+            let noun = if members == 1 { "member" } else { "members" };
+            Finding::ok(GROUP, format!("{name}: {members} {noun}, lag {lag} records, {watermark}"))
         }
         // A setup that was not started yet is no broken one.
         [only] if summary.members == 0 => Finding::warn(GROUP, only),

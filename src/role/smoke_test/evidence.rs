@@ -26,8 +26,8 @@ impl Expected {
         merged.sort_by_key(|one| (one.trade.trade_time_ms, one.origin.offset));
         let prices = || merged.iter().map(|one| one.trade.price);
         let volumes = || merged.iter().map(|one| one.trade.volume);
-        let exact = volumes().map(Amount::from_f64);
-        let volume = exact.fold(Some(Amount::ZERO), |sum, one| sum?.checked_add(one?))?;
+        let mut exact = volumes().map(Amount::from_f64);
+        let volume = exact.try_fold(Amount::ZERO, |sum, one| sum.checked_add(one?))?;
         let turnover: f64 = prices().zip(volumes()).map(|(price, volume)| price * volume).sum();
         Some(Self {
             open: prices().next()?,

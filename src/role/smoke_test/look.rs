@@ -78,12 +78,16 @@ fn not_merged(row: &Judged) -> String {
     }
 }
 
-/// Holds the bar of a window against the trades that silver has of it.
-pub fn at_bar(reader: &dyn StoreReader, interval: Interval, window: Window) -> Result<Look> {
-    let Window { start_ms, end_ms } = window;
+/// Holds the bar around the sample against the trades that silver has of its window, the sample's
+/// among them.
+pub fn at_bar(reader: &dyn StoreReader, interval: Interval, sample: &Sample) -> Result<Look> {
+    let Window { start_ms, end_ms } = sample.window(interval);
     let silver = trades(reader, Tier::Silver, start_ms, end_ms)?;
-    let Some(expected) = Expected::of(&silver) else {
-        return Ok(Look::NotYet("no bar, as silver has no trade yet".to_owned()));
+    let is_ours = |row: &&Judged| row.trade.connection == sample.connection();
+    let (found, of) = (silver.iter().filter(is_ours).count(), sample.trades.len());
+    let expected = Expected::of(&silver).filter(|_| found == of);
+    let Some(expected) = expected else {
+        return Ok(Look::NotYet(format!("silver has {found} of {of} trades to make a bar of")));
     };
     let bars = reader.bars(&BarQuery {
         symbol: SYMBOL.to_owned(),
