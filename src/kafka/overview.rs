@@ -5,16 +5,15 @@ mod group;
 mod oldest;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use self::oldest::oldest_unread;
 use super::changelog::{ChangelogReader, Newest};
-use super::cluster::{ASK_WITHIN, Cluster, check_same_count};
+use super::cluster::{ASK_AGAIN, ASK_WITHIN, Cluster, check_same_count, is_moving};
 use super::context::PlainContext;
 use super::settings::{Settings, refuse_client};
 use crate::codec::avro::{Avro, window_interval};
@@ -29,7 +28,6 @@ pub use self::group::{Group, GroupMember, active_members};
 /// Commit markers reach the offsets and the changelog independently, within milliseconds: what
 /// still differs after so many looks differs for good.
 const LOOKS: u32 = 10;
-const LOOK_AGAIN: Duration = Duration::from_millis(300);
 
 /// Everything that was seen.
 #[derive(Debug, Clone, PartialEq)]
@@ -122,7 +120,7 @@ impl View<'_> {
         let mut stands: Vec<_> = (0..self.partitions).map(numbered).collect();
         for look in 0..LOOKS {
             if look > 0 {
-                std::thread::sleep(LOOK_AGAIN);
+                std::thread::sleep(ASK_AGAIN);
             }
             let before = self.committed()?;
             let ends = self.stable_ends(Topic::Changelog)?;
@@ -160,9 +158,6 @@ impl View<'_> {
 
     /// Asks again while the group moves to another broker, or Kafka makes ready for its first one.
     fn committed_list(&self, name: &str) -> Result<TopicPartitionList> {
-        use RDKafkaErrorCode::{
-            CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator,
-        };
         let mut list = TopicPartitionList::with_capacity(self.partitions as usize);
         list.add_partition_range(name, 0, self.partitions - 1);
         let began = Instant::now();
@@ -171,17 +166,13 @@ impl View<'_> {
                 Ok(found) => return Ok(found),
                 Err(error) => error,
             };
-            let passes = matches!(
-                error.rdkafka_error_code(),
-                Some(CoordinatorLoadInProgress | CoordinatorNotAvailable | NotCoordinator)
-            );
-            if !passes || began.elapsed() > ASK_WITHIN {
+            if !is_moving(&error) || began.elapsed() > ASK_WITHIN {
                 return Err(Error::Unavailable(format!(
                     "committed offsets of group '{}' on {}: {error}; is the broker up?",
                     self.settings.kafka.group, self.settings.kafka.bootstrap
                 )));
             }
-            std::thread::sleep(LOOK_AGAIN);
+            std::thread::sleep(ASK_AGAIN);
         }
     }
 
