@@ -18,7 +18,8 @@ CLUSTER_TESTS := $(filter services_cluster%,$(TESTS))
 OPEN_TESTS := $(filter-out $(SECURE_TESTS) $(CLUSTER_TESTS),$(filter services_%,$(TESTS)))
 SERVER_FREE_TESTS := $(filter-out services_%,$(TESTS))
 
-.PHONY: help demo docker-up docker-down topics cassandra-init install producer stream-job spark-job simulate dev \
+.PHONY: help demo docker-up docker-down topics cassandra-init install producer stream-job spark-job doctor smoke-test \
+	simulate dev \
 	test test-unit test-integration test-secure test-cluster test-all simulate-test outage chaos soak fuzz \
 	format lint deny check infra-up infra-down infra-status bench release
 
@@ -84,6 +85,12 @@ stream-job: release ## Turn trades into bars: Kafka to Cassandra
 	@$(TICKSMITH) stream $(ARGS)
 
 spark-job: stream-job ## The same, under the name it has in pipelines that use Spark
+
+doctor: release ## Check key, feed, topics, tables, clocks, disk and ports: what is wrong, and the remedy
+	@$(TICKSMITH) doctor $(ARGS)
+
+smoke-test: ## Send a few trades through the running system and find them everywhere (ARGS='-- --within 2m')
+	@python3 scripts/smoke_test.py -v $(ARGS)
 
 simulate: release ## Serve a simulated feed that speaks Finnhub's protocol
 	@$(TICKSMITH) simulate $(ARGS)

@@ -52,6 +52,8 @@ Examples:
     ticksmith producer --symbols AAPL,MSFT     feed to Kafka
     ticksmith stream                           Kafka to bars in Cassandra
     ticksmith status                           members, partitions, lag, watermarks, what is wrong
+    ticksmith doctor                           key, feed, topics, tables, clocks, disk, ports
+    ticksmith smoke-test                       do trades come through?
     ticksmith bars --symbol AAPL --interval 1h --format csv
     ticksmith rebuild --symbol AAPL --from 2026-01-05T14:00:00Z --to 2026-01-05T21:00:00Z
     ticksmith reset --by-duration 2h           what reading the last hours again would mean
@@ -123,6 +125,10 @@ pub enum Command {
     Reset(role::reset::Args),
     /// Show who reads, how far, what state there is, and what is wrong
     Status(role::status::Args),
+    /// Check a setup from end to end: what is wrong, and how to mend it
+    Doctor(role::doctor::Args),
+    /// Send a few trades through the running system and find them in every table
+    SmokeTest(role::smoke_test::Args),
     /// Create the Kafka topics, or report what differs
     Topics(role::topics::Args),
     /// Create the Cassandra keyspace and tables, or report what differs
@@ -153,6 +159,8 @@ impl Command {
             Self::Rebuild(args) => args.apply(config),
             Self::Reset(args) => args.apply(config),
             Self::Status(args) => args.apply(config),
+            Self::Doctor(args) => args.apply(config),
+            Self::SmokeTest(args) => args.apply(config),
             Self::Topics(args) => args.apply(config),
             Self::CassandraInit(args) => args.apply(config),
             Self::Config(args) => args.apply(config),
@@ -174,6 +182,8 @@ impl Command {
             Self::Rebuild(args) => role::rebuild::run(args, config),
             Self::Reset(args) => role::reset::run(args, config),
             Self::Status(args) => role::status::run(args, config),
+            Self::Doctor(args) => role::doctor::run(args, config),
+            Self::SmokeTest(args) => role::smoke_test::run(args, config),
             Self::Topics(args) => role::topics::run(args, config),
             Self::CassandraInit(args) => role::cassandra_init::run(args, config),
             Self::Config(args) => role::config::run(args, config),

@@ -336,7 +336,13 @@ impl Pipeline {
         events::beat(taken, lasted_us);
         self.beat_records = 0;
         self.beat_started_us = ended_us;
-        self.report(commit_started_us - flush_started_us, ended_us - commit_started_us);
+        self.report(BeatReport {
+            records: taken,
+            beat_us: lasted_us,
+            flush_us: commit_started_us - flush_started_us,
+            commit_us: ended_us - commit_started_us,
+            ..BeatReport::default()
+        });
         self.lag_ms = lag_ms(self.last_report.lag_records, taken, lasted_us);
         Ok(())
     }
@@ -360,8 +366,8 @@ impl Pipeline {
         Ok(Beat { records, offsets })
     }
 
-    fn report(&mut self, flush_us: i64, commit_us: i64) {
-        let mut report = BeatReport { flush_us, commit_us, ..BeatReport::default() };
+    /// Completes the report by where the partitions stand, and tells it.
+    fn report(&mut self, mut report: BeatReport) {
         let mut symbols = 0;
         let mut is_answering = true;
         for (partition, engine) in self.partitions.engines() {

@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 17] = [
     "up",
     "producer",
     "stream",
@@ -22,6 +22,8 @@ const COMMANDS: [&str; 15] = [
     "rebuild",
     "reset",
     "status",
+    "doctor",
+    "smoke-test",
     "topics",
     "cassandra-init",
     "config",

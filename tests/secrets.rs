@@ -114,7 +114,8 @@ fn start(command: &mut Command, mark: &str) -> (Running, String, std::thread::Jo
 fn servers_that_are_not_there_make_no_command_talk() {
     let registry = ("TICKSMITH__SCHEMA_REGISTRY__URL", format!("http://{NOBODY}"));
     let feed = ["producer", "--url", "ws://127.0.0.1:1", "--symbols", "AAPL"];
-    let commands: [&[&str]; 4] = [&["topics"], &["cassandra-init"], &["stream"], &feed];
+    let commands: [&[&str]; 5] =
+        [&["topics"], &["cassandra-init"], &["smoke-test"], &["stream"], &feed];
     std::thread::scope(|scope| {
         for arguments in commands {
             scope.spawn(move || {
@@ -127,6 +128,9 @@ fn servers_that_are_not_there_make_no_command_talk() {
         let mut with_registry = talkative(&["stream"]);
         with_registry.env(registry.0, &registry.1);
         scope.spawn(move || said("stream without registry", &mut with_registry, 3));
+        let mut doctor = talkative(&["doctor", "--connect"]);
+        doctor.env("TICKSMITH__FINNHUB__URL", format!("ws://{NOBODY}"));
+        scope.spawn(move || said("a doctor without servers", &mut doctor, 3));
     });
 }
 

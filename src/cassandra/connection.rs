@@ -13,6 +13,7 @@ use scylla::errors::{DbError, ExecutionError, PrepareError, RequestAttemptError}
 use scylla::policies::load_balancing::DefaultPolicy;
 use scylla::policies::retry::FallthroughRetryPolicy;
 use scylla::statement::Consistency;
+use scylla::value::CqlTimestamp;
 use tokio::runtime::Runtime;
 
 use super::tls;
@@ -79,6 +80,17 @@ impl Connection {
             write_consistency,
             read_consistency,
         })
+    }
+
+    /// Wall clock of the node that answers, ms since the epoch.
+    ///
+    /// # Errors
+    /// `Unavailable` when none does.
+    pub fn server_time_ms(&self) -> Result<i64> {
+        let rows = self.select::<(CqlTimestamp,)>("SELECT toTimestamp(now()) FROM system.local")?;
+        let row =
+            rows.first().ok_or_else(|| Error::Bug("a node without a row of itself".into()))?;
+        Ok(row.0.0)
     }
 
     pub(super) fn session(&self) -> &Arc<Session> {

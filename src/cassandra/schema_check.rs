@@ -14,6 +14,8 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     Created,
+    /// Only where nothing is created.
+    Missing,
     Exists,
     /// It exists and is left as it is; one phrase a difference.
     Differs(Vec<String>),
@@ -31,6 +33,7 @@ impl fmt::Display for ObjectReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.outcome {
             Outcome::Created => write!(f, "created  {}", self.object),
+            Outcome::Missing => write!(f, "missing  {}", self.object),
             Outcome::Exists => write!(f, "exists   {}", self.object),
             Outcome::Differs(how) => write!(f, "differs  {}: {}", self.object, how.join("; ")),
         }
@@ -200,23 +203,36 @@ fn made_anew(keyspace: &str, table: &Table) -> String {
 /// # Errors
 /// `Unavailable` when the cluster does not answer, `Config` when it refuses a statement.
 pub fn init(connection: &Connection, schema: &Schema) -> Result<Vec<ObjectReport>> {
+    compare(connection, schema, |object, statement| {
+        connection.change(object, statement).map(|()| Outcome::Created)
+    })
+}
+
+/// Compares what is there, and creates nothing.
+///
+/// # Errors
+/// `Unavailable` when the cluster does not answer.
+pub fn inspect(connection: &Connection, schema: &Schema) -> Result<Vec<ObjectReport>> {
+    compare(connection, schema, |_, _| Ok(Outcome::Missing))
+}
+
+/// `on_missing` gets the object and the statement that creates it.
+fn compare(
+    connection: &Connection,
+    schema: &Schema,
+    on_missing: impl Fn(&str, &str) -> Result<Outcome>,
+) -> Result<Vec<ObjectReport>> {
     let found = Found::read(connection, &schema.keyspace)?;
     let keyspace = format!("keyspace {}", schema.keyspace);
     let outcome = match &found.replication {
-        None => {
-            connection.change(&keyspace, &schema.create_keyspace())?;
-            Outcome::Created
-        }
+        None => on_missing(&keyspace, &schema.create_keyspace())?,
         Some(replication) => compared(replication_differences(replication, &schema.replication)),
     };
     let mut reports = vec![ObjectReport { object: keyspace, outcome }];
     for table in &schema.tables {
         let object = format!("table {}.{}", schema.keyspace, table.name);
         let outcome = match found.table(&table.name) {
-            None => {
-                connection.change(&object, &table.create(&schema.keyspace))?;
-                Outcome::Created
-            }
+            None => on_missing(&object, &table.create(&schema.keyspace))?,
             Some(row) => {
                 let mut differences = found.column_differences(&schema.keyspace, table);
                 differences.extend(found.option_differences(table, row));

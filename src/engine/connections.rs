@@ -220,7 +220,9 @@ impl Connections {
         let Some(watermark_ms) = self.watermark_ms else { return Vec::new() };
         let kept_to = |ended_ms: i64| ended_ms.saturating_add(self.horizon_ms);
         let is_passed = |state: &&ConnectionState| {
-            state.ended_at_watermark_ms.is_some_and(|ended_ms| kept_to(ended_ms) < watermark_ms)
+            // One that ended before there was a watermark may have ended a moment ago.
+            let ended_ms = state.ended_at_watermark_ms.filter(|ended_ms| *ended_ms > i64::MIN);
+            ended_ms.is_some_and(|ended_ms| kept_to(ended_ms) < watermark_ms)
         };
         let passed = self.known.iter().filter(is_passed).filter(|state| !self.is_clock(state));
         passed.map(|state| state.connection).collect()
@@ -406,6 +408,18 @@ mod tests {
         assert_eq!(connections.passed(), [1]);
         connections.drop_marks(&[1]);
         assert_eq!(connections.pass(1, 3, "finnhub/0"), Mark::Dropped);
+    }
+
+    #[test]
+    fn trades_of_what_was_released_first_pass_and_move_no_watermark() {
+        let mut connections = Connections::new(2_000, HORIZON_MS);
+        observe(&mut connections, &event(FeedEventKind::Released, 9, 1));
+        assert_eq!(trade(&mut connections, 9, 2, 900_000), None, "nobody else has spoken yet");
+        assert_eq!(trade(&mut connections, 1, 1, 100_000), Some(98_000));
+        assert_eq!(trade(&mut connections, 9, 3, 950_000), None);
+        assert_eq!(connections.watermark_ms(), Some(98_000));
+        trade(&mut connections, 1, 2, 100_000 + 3 * HORIZON_MS);
+        assert!(connections.passed().is_empty(), "it ended nobody knows how long ago");
     }
 
     #[test]

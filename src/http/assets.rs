@@ -11,14 +11,16 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
     img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
-const HTML: &str = "text/html; charset=utf-8";
-const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
-const CSS: &str = "text/css; charset=utf-8";
-const SVG: &str = "image/svg+xml";
+pub(super) const HTML: &str = "text/html; charset=utf-8";
+pub(super) const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+pub(super) const CSS: &str = "text/css; charset=utf-8";
+pub(super) const SVG: &str = "image/svg+xml";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Path, content type, content.
-const ASSETS: [(&str, &str, &str); 11] = [
+pub(super) type Asset = (&'static str, &'static str, &'static str);
+
+const ASSETS: [Asset; 11] = [
     ("/", HTML, include_str!("dashboard/index.html")),
     ("/assets/style.css", CSS, include_str!("dashboard/style.css")),
     ("/assets/app.js", JAVASCRIPT, include_str!("dashboard/app.js")),
@@ -42,9 +44,14 @@ const ASSETS: [(&str, &str, &str); 11] = [
     ),
 ];
 
-/// One route per file.
+/// The dashboard's files.
 pub(super) fn assets_router() -> Router {
-    ASSETS.iter().fold(Router::new(), |router, (path, kind, content)| {
+    files_router(&ASSETS)
+}
+
+/// One route per file.
+pub(super) fn files_router(files: &'static [Asset]) -> Router {
+    files.iter().fold(Router::new(), |router, (path, kind, content)| {
         let respond = async move || {
             let headers = [
                 (header::CONTENT_TYPE, *kind),

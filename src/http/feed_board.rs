@@ -24,6 +24,9 @@ struct Feed {
 
 impl FeedBoard {
     pub fn take(&mut self, event: &FeedEvent) {
+        if event.is_of_no_feed() {
+            return;
+        }
         if !self.feeds.contains_key(&event.feed) {
             self.feeds.insert(event.feed.clone(), Feed::default());
         }
@@ -97,5 +100,7 @@ mod tests {
         // Partition 5 tells of the subscription only now.
         assert_eq!(take("finnhub/1", 2, 1, FeedEventKind::Subscribed), away);
         assert_eq!(take("finnhub/1", 3, 1, FeedEventKind::Connected).0, "connected");
+        // A smoke test is no feed, so it is not one that went away.
+        assert_eq!(take("smoke-test", 9, 1, FeedEventKind::Released).0, "connected");
     }
 }

@@ -4,14 +4,19 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use serde_json::Value;
 use ureq::http::StatusCode;
 use ureq::{Agent, Timeout};
+
+use crate::config::Secret;
 
 /// A process that is well answers within milliseconds.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// Reasons are one line; whoever sends more is none of ours.
 const BODY_BYTES_MAX: u64 = 4_096;
 const REASON_CHARACTERS_MAX: usize = 300;
+/// Of a document of the API.
+const DOCUMENT_BYTES_MAX: u64 = 16 << 20;
 
 /// What came of asking.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,16 +48,7 @@ pub fn check_address(text: &str) -> Result<String, String> {
 
 /// Asks the process at `address`, which is as [`check_address`] wants it.
 pub fn ask_ready(address: &str) -> Answer {
-    let agent: Agent = Agent::config_builder()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        // The address is meant as it stands; a proxy of the environment is for the world outside.
-        .proxy(None)
-        .timeout_connect(Some(ANSWER_WITHIN))
-        .timeout_global(Some(ANSWER_WITHIN))
-        .build()
-        .into();
-    let mut answer = match agent.get(format!("{address}/readyz")).call() {
+    let mut answer = match agent().get(format!("{address}/readyz")).call() {
         Ok(answer) => answer,
         Err(error) => return unanswered(&error),
     };
@@ -63,6 +59,42 @@ pub fn ask_ready(address: &str) -> Answer {
         StatusCode::SERVICE_UNAVAILABLE if !said.is_empty() => Answer::NotReady(said),
         status => Answer::Foreign(format!("HTTP {}", status.as_u16())),
     }
+}
+
+/// Asks the API of the process at `address` for a JSON document, with the token if there is one.
+///
+/// # Errors
+/// What came instead of one.
+pub fn ask_json(address: &str, path: &str, token: &Secret) -> Result<Value, Answer> {
+    let mut request = agent().get(format!("{address}{path}")).header("accept", "application/json");
+    if !token.is_empty() {
+        request = request.header("authorization", format!("Bearer {}", token.reveal()));
+    }
+    let mut answer = request.call().map_err(|error| unanswered(&error))?;
+    let status = answer.status();
+    let body = answer.body_mut().with_config().limit(DOCUMENT_BYTES_MAX).read_to_string();
+    let body = body.unwrap_or_default();
+    let document: Option<Value> = serde_json::from_str(&body).ok();
+    match document {
+        Some(document) if status == StatusCode::OK => Ok(document),
+        Some(problem) => {
+            let detail = first_line(problem["detail"].as_str().unwrap_or_default());
+            Err(Answer::Foreign(format!("HTTP {} {detail}", status.as_u16())))
+        }
+        None => Err(Answer::Foreign(format!("HTTP {}", status.as_u16()))),
+    }
+}
+
+fn agent() -> Agent {
+    Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        // The address is meant as it stands; a proxy of the environment is for the world outside.
+        .proxy(None)
+        .timeout_connect(Some(ANSWER_WITHIN))
+        .timeout_global(Some(ANSWER_WITHIN))
+        .build()
+        .into()
 }
 
 fn unanswered(error: &ureq::Error) -> Answer {
@@ -138,6 +170,12 @@ mod tests {
         assert!(matches!(answered("220 mail\r\n"), Answer::Foreign(_)));
         let colours = "HTTP/1.1 503 No\r\ncontent-length: 9\r\n\r\n\x1b[2Jno\r\nb";
         assert_eq!(answered(colours), Answer::NotReady("[2Jno".into()));
+        let refusal = "HTTP/1.1 404 No\r\ncontent-length: 17\r\n\r\n{\"detail\":\"no A\"}";
+        let asked = |answer| ask_json(&server(Some(answer)), "/x", &Secret::default());
+        assert_eq!(asked(refusal), Err(Answer::Foreign("HTTP 404 no A".into())));
+        assert_eq!(asked(page), Err(Answer::Foreign("HTTP 200".into())));
+        let list = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n[1,2]";
+        assert_eq!(asked(list), Ok(serde_json::json!([1, 2])));
         assert_eq!(ask_ready(&server(None)), Answer::Silent);
         assert!(matches!(ask_ready("http://127.0.0.1:1"), Answer::Absent(_)));
     }

@@ -1,30 +1,73 @@
-//! The page of the stream processor: where every partition stands, in one table that reloads
-//! itself.
+//! The page of the stream processor: what it reads, how fast, how far behind, what troubles it.
+//! The same figures are served as JSON, and the page is one reader of them.
 
-use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
+mod view;
 
-use axum::Router;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use axum::extract::State;
-use axum::response::Html;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use chrono::DateTime;
+use axum::{Json, Router};
 
+use self::view::{BeatView, JobView};
+use super::assets::{Asset, CSS, HTML, JAVASCRIPT, SVG, files_router};
 use super::health::{Readiness, health_router};
-use crate::model::{Bar, Judged};
-use crate::port::{BeatReport, Live};
+use crate::config::{self, Config};
+use crate::model::{Bar, Judged, Tally};
+use crate::port::{BeatReport, Clock, Live};
+
+/// Rates are taken over so long: long enough to be steady, short enough to show a change.
+const RATE_WINDOW_US: i64 = 10_000_000;
+/// A full machine commits many beats a second; marks this far apart are enough for a rate.
+const MARK_EVERY_US: i64 = 250_000;
+/// Beats that the page draws.
+const BEATS_KEPT: usize = 60;
+
+const FILES: [Asset; 5] = [
+    ("/", HTML, include_str!("stream_page/index.html")),
+    ("/assets/page.css", CSS, include_str!("stream_page/page.css")),
+    ("/assets/page.js", JAVASCRIPT, include_str!("stream_page/page.js")),
+    ("/assets/format.js", JAVASCRIPT, include_str!("dashboard/format.js")),
+    ("/favicon.svg", SVG, include_str!("dashboard/favicon.svg")),
+];
 
 /// Holds the state after the last beat, and whether the stream is at work. Costs the pipeline one
-/// lock a beat; trades and bars pass by unseen.
-#[derive(Debug, Clone)]
+/// lock a beat; trades and bars pass by unseen. Cloning shares it.
+#[derive(Clone)]
 pub struct StreamBoard {
+    clock: Arc<dyn Clock>,
     readiness: Readiness,
-    report: Arc<Mutex<BeatReport>>,
+    started_ms: i64,
+    /// As JSON, secrets masked.
+    config: Arc<str>,
+    board: Arc<Mutex<Board>>,
 }
 
-impl Default for StreamBoard {
-    fn default() -> Self {
-        Self { readiness: Readiness::not_yet("starting"), report: Arc::default() }
+#[derive(Default)]
+struct Board {
+    report: BeatReport,
+    /// The newest last.
+    beats: VecDeque<BeatView>,
+    /// Of the rate window, the newest last.
+    marks: VecDeque<Mark>,
+}
+
+/// Where everything stood at one beat.
+struct Mark {
+    at_us: i64,
+    tally: Tally,
+    /// Partition, next offset, end offset.
+    positions: Vec<(i32, i64, i64)>,
+}
+
+impl Mark {
+    fn of(report: &BeatReport, at_us: i64) -> Self {
+        let partitions = report.partitions.iter();
+        let positions = partitions.map(|one| (one.partition, one.next_offset, one.end_offset));
+        Self { at_us, tally: report.tally, positions: positions.collect() }
     }
 }
 
@@ -38,95 +81,68 @@ impl Live for StreamBoard {
     }
 
     fn beat(&self, report: &BeatReport) {
-        *self.report.lock().unwrap_or_else(PoisonError::into_inner) = report.clone();
+        let (at_us, now_us) = (self.clock.now_us(), self.clock.monotonic_us());
+        let mut board = self.board();
+        board.report = report.clone();
+        if board.beats.len() >= BEATS_KEPT {
+            board.beats.pop_front();
+        }
+        board.beats.push_back(BeatView::of(report, at_us.div_euclid(1_000)));
+        board.marks.retain(|mark| now_us - mark.at_us <= RATE_WINDOW_US);
+        if board.marks.back().is_none_or(|mark| now_us - mark.at_us >= MARK_EVERY_US) {
+            board.marks.push_back(Mark::of(report, now_us));
+        }
     }
 }
 
 impl StreamBoard {
-    /// Health, metrics, and the page at `/`.
+    /// For a stream that starts now with this configuration.
+    pub fn new(clock: Arc<dyn Clock>, config: &Config) -> Self {
+        Self {
+            started_ms: clock.now_us().div_euclid(1_000),
+            clock,
+            readiness: Readiness::not_yet("starting"),
+            config: config::to_json(config).into(),
+            board: Arc::default(),
+        }
+    }
+
+    /// The page at `/`, its figures and the configuration as JSON, health and metrics.
     pub fn router(&self) -> Router {
-        let page = Router::new().route("/", get(page)).with_state(self.clone());
-        page.merge(health_router(self.readiness.clone()))
+        let figures = Router::new()
+            .route("/api/v1/state", get(figures))
+            .route("/api/v1/config", get(configuration))
+            .with_state(self.clone());
+        figures.merge(files_router(&FILES)).merge(health_router(self.readiness.clone()))
+    }
+
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn view(&self) -> JobView {
+        let (now_ms, now_us) = (self.clock.now_us().div_euclid(1_000), self.clock.monotonic_us());
+        let reason = self.readiness.reason();
+        let board = self.board();
+        let in_window = |mark: &&Mark| now_us - mark.at_us <= RATE_WINDOW_US;
+        let first = board.marks.iter().find(in_window);
+        JobView::of(
+            &board.report,
+            &board.beats,
+            first,
+            view::Moment { now_ms, now_us, started_ms: self.started_ms, reason },
+        )
     }
 }
 
-async fn page(State(board): State<StreamBoard>) -> Html<String> {
-    let report = board.report.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    Html(render(&report, board.readiness.reason().as_deref()))
+async fn figures(State(board): State<StreamBoard>) -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], Json(board.view())).into_response()
 }
 
-const HEAD: &str = "<!doctype html><html lang=en><meta charset=utf-8>\
-<meta http-equiv=refresh content=2><title>ticksmith stream</title><style>\
-:root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;\
-max-width:60rem;padding:0 1rem}table{border-collapse:collapse;width:100%}\
-td,th{padding:.25rem .6rem;text-align:right;border-bottom:1px solid #8884;\
-font-variant-numeric:tabular-nums}</style><h1>ticksmith stream</h1>";
-
-fn render(report: &BeatReport, problem: Option<&str>) -> String {
-    let mut page = String::from(HEAD);
-    let state = problem.map_or_else(|| "at work".into(), escape);
-    let tally = &report.tally;
-    // Writing to a string cannot fail.
-    let _ = write!(
-        page,
-        "<p>{state} · {} symbols · lag {} records · last beat: store {} ms, commit {} ms</p>\
-         <p>merged {} · duplicate {} · rejected {} · late {} · control {}</p>\
-         <table><tr><th>partition<th>next offset<th>lag<th>watermark (UTC)<th>open windows\
-         <th>merged<th>duplicate<th>rejected<th>late</tr>",
-        report.symbols,
-        report.lag_records,
-        report.flush_us / 1_000,
-        report.commit_us / 1_000,
-        tally.merged,
-        tally.duplicate,
-        tally.rejected,
-        tally.late,
-        tally.control
-    );
-    for one in &report.partitions {
-        let watermark = one.watermark_ms.and_then(DateTime::from_timestamp_millis);
-        let watermark = watermark
-            .map_or_else(|| "—".into(), |time| time.format("%Y-%m-%d %H:%M:%S%.3f").to_string());
-        let _ = write!(
-            page,
-            "<tr><td>{}<td>{}<td>{}<td>{watermark}<td>{}<td>{}<td>{}<td>{}<td>{}</tr>",
-            one.partition,
-            one.next_offset,
-            one.end_offset - one.next_offset,
-            one.open_windows,
-            one.tally.merged,
-            one.tally.duplicate,
-            one.tally.rejected,
-            one.tally.late
-        );
-    }
-    page.push_str("</table><p><a href=/metrics>metrics</a> · <a href=/readyz>readiness</a></p>");
-    page
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;")
+async fn configuration(State(board): State<StreamBoard>) -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+    (headers, board.config.to_string()).into_response()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::Tally;
-    use crate::port::PartitionReport;
-
-    #[test]
-    fn the_page_shows_each_partition_and_escapes_the_problem() {
-        let partition = PartitionReport {
-            partition: 3,
-            next_offset: 41,
-            end_offset: 48,
-            watermark_ms: Some(1_710_163_800_000),
-            open_windows: 12,
-            tally: Tally { merged: 40, ..Tally::default() },
-        };
-        let report = BeatReport { partitions: vec![partition], ..BeatReport::default() };
-        let page = render(&report, Some("Cassandra <away>"));
-        assert!(page.contains("<td>3<td>41<td>7<td>2024-03-11 13:30:00.000<td>12<td>40"), "{page}");
-        assert!(page.contains("Cassandra &lt;away>"), "{page}");
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! What has to be true of the cluster before a session begins: brokers answer, topics exist, their
 //! partitions agree, the trades topic is not compacted.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::config::FromClientConfigAndContext;
@@ -14,6 +14,7 @@ use tracing::warn;
 use super::context::PlainContext;
 use super::security;
 use super::settings::{Settings, refuse_client};
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::port::Topic;
 
@@ -29,6 +30,9 @@ pub(super) const ASK_WITHIN: Duration = Duration::from_secs(10);
 
 /// Partitions of each topic, by `Topic as usize`; 0 where it was not asked for.
 pub(super) type PartitionCounts = [u32; Topic::ALL.len()];
+
+/// What passes by itself is asked again after this.
+pub(super) const ASK_AGAIN: Duration = Duration::from_millis(300);
 
 /// A client that belongs to no group and sees uncommitted records' offsets.
 pub(super) struct Cluster {
@@ -129,13 +133,21 @@ impl Cluster {
     /// A group as its coordinator knows it; a member that was killed counts until its session
     /// time-out.
     pub fn group(&self, name: &str) -> Result<GroupList> {
-        self.client.fetch_group_list(Some(name), ASK_WITHIN).map_err(|error| {
-            Error::Unavailable(format!(
-                "members of group '{name}' on {}: {error}; are all brokers up, and is Describe on \
-                 the group granted?",
-                self.bootstrap
-            ))
-        })
+        let began = Instant::now();
+        loop {
+            let error = match self.client.fetch_group_list(Some(name), ASK_WITHIN) {
+                Ok(found) => return Ok(found),
+                Err(error) => error,
+            };
+            if !is_moving(&error) || began.elapsed() > ASK_WITHIN {
+                return Err(Error::Unavailable(format!(
+                    "members of group '{name}' on {}: {error}; are all brokers up, and is \
+                     Describe on the group granted?",
+                    self.bootstrap
+                )));
+            }
+            std::thread::sleep(ASK_AGAIN);
+        }
     }
 
     /// Oldest offset, and the one after the newest, open transactions included.
@@ -147,6 +159,24 @@ impl Cluster {
             ))
         })
     }
+}
+
+/// The group moves to another broker, or Kafka makes ready for its first one: it passes.
+pub(super) fn is_moving(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator};
+    matches!(
+        error.rdkafka_error_code(),
+        Some(CoordinatorLoadInProgress | CoordinatorNotAvailable | NotCoordinator)
+    )
+}
+
+/// Brokers of the configured cluster.
+///
+/// # Errors
+/// `Unavailable` when none answers, or it refuses us; `Config` for settings that cannot be used.
+pub fn broker_count(config: &Config) -> Result<usize> {
+    let cluster = Cluster::connect(&Settings::new(config)?)?;
+    Ok(cluster.metadata(None, ASK_WITHIN)?.brokers().len())
 }
 
 /// No broker answered.

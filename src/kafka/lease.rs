@@ -15,6 +15,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::watch;
 
+use super::cluster::Cluster;
 use super::context::forward_log;
 use super::settings::{Settings, refuse_client};
 use crate::config::Config;
@@ -59,7 +60,7 @@ impl KafkaLease {
     ) -> Result<(Self, watch::Receiver<Tenure>)> {
         let settings = Settings::new(config)?;
         let topic = config.topics.leases.clone();
-        let group = format!("{topic}-{}", claim.key_hash);
+        let group = lease_group(config, &claim.key_hash);
         let timeout_ms = config.producer.lease_timeout_ms;
         let client = settings.lease_holder(&group, &claim.holder, timeout_ms);
         let consumer = BaseConsumer::from_config_and_context(&client, LeaseContext::default())
@@ -87,6 +88,22 @@ impl KafkaLease {
             std::thread::sleep(LOOK_EVERY);
         }
     }
+}
+
+fn lease_group(config: &Config, key_hash: &str) -> String {
+    format!("{}-{key_hash}", config.topics.leases)
+}
+
+/// Producers that hold the lease of the key, or stand by for it, looked at from outside.
+///
+/// # Errors
+/// `Unavailable` when no broker answers.
+pub fn lease_members(config: &Config, key_hash: &str) -> Result<usize> {
+    let settings = Settings::new(config)?;
+    let group = lease_group(config, key_hash);
+    let list = Cluster::connect(&settings)?.group(&group)?;
+    let found = list.groups().iter().find(|one| one.name() == group);
+    Ok(found.map_or(0, |found| found.members().len()))
 }
 
 /// Before the group has decided: a group without other members is nobody's.

@@ -23,6 +23,7 @@ mod settings;
 pub mod topics;
 mod writer;
 
-pub use lease::{KafkaLease, LeaseClaim};
+pub use cluster::broker_count;
+pub use lease::{KafkaLease, LeaseClaim, lease_members};
 pub use publisher::KafkaPublisher;
 pub use session::KafkaLogFactory;

@@ -5,15 +5,14 @@ mod group;
 mod oldest;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::BaseConsumer;
-use rdkafka::error::RDKafkaErrorCode;
 
 use self::oldest::oldest_unread;
 use super::changelog::{ChangelogReader, Newest};
-use super::cluster::{ASK_WITHIN, Cluster, check_same_count};
+use super::cluster::{ASK_AGAIN, ASK_WITHIN, Cluster, check_same_count, is_moving};
 use super::committed::committed;
 use super::context::PlainContext;
 use super::settings::{Settings, refuse_client};
@@ -28,7 +27,6 @@ pub use self::group::{Group, GroupMember, active_members};
 /// Commit markers reach the offsets and the changelog independently, within milliseconds: what
 /// still differs after so many looks differs for good.
 const LOOKS: u32 = 10;
-const LOOK_AGAIN: Duration = Duration::from_millis(300);
 
 /// Everything that was seen.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,7 +119,7 @@ impl View<'_> {
         let mut stands: Vec<_> = (0..self.partitions).map(numbered).collect();
         for look in 0..LOOKS {
             if look > 0 {
-                std::thread::sleep(LOOK_AGAIN);
+                std::thread::sleep(ASK_AGAIN);
             }
             let before = self.committed()?;
             let ends = self.stable_ends(Topic::Changelog)?;
@@ -149,9 +147,6 @@ impl View<'_> {
     /// behind must not keep an operator waiting. Asked again while the group moves to another
     /// broker, or Kafka makes ready for its first one.
     fn committed(&self) -> Result<Vec<Option<i64>>> {
-        use RDKafkaErrorCode::{
-            CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator,
-        };
         let name = self.settings.name(Topic::Trades);
         let began = Instant::now();
         loop {
@@ -159,17 +154,13 @@ impl View<'_> {
                 Ok(offsets) => return Ok(offsets),
                 Err(error) => error,
             };
-            let passes = matches!(
-                error.rdkafka_error_code(),
-                Some(CoordinatorLoadInProgress | CoordinatorNotAvailable | NotCoordinator)
-            );
-            if !passes || began.elapsed() > ASK_WITHIN {
+            if !is_moving(&error) || began.elapsed() > ASK_WITHIN {
                 return Err(Error::Unavailable(format!(
                     "committed offsets of group '{}' on {}: {error}; is the broker up?",
                     self.settings.kafka.group, self.settings.kafka.bootstrap
                 )));
             }
-            std::thread::sleep(LOOK_AGAIN);
+            std::thread::sleep(ASK_AGAIN);
         }
     }
 

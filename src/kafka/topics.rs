@@ -37,6 +37,8 @@ pub struct Difference {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TopicState {
     Created,
+    /// Only where nothing is created.
+    Missing,
     AsWanted,
     Differs(Vec<Difference>),
 }
@@ -114,6 +116,26 @@ pub fn ensure(config: &Config) -> Result<Vec<TopicReport>> {
                 (shape.0, compare(&settings, plan, shape)?)
             };
             Ok(TopicReport { name: plan.name.clone(), partitions, state })
+        })
+        .collect()
+}
+
+/// Compares what exists, and creates nothing.
+///
+/// # Errors
+/// `Unavailable` when no broker answers, or does not tell a topic's settings.
+pub fn inspect(config: &Config) -> Result<Vec<TopicReport>> {
+    let settings = Settings::new(config)?;
+    let cluster = Cluster::connect(&settings)?;
+    plan(&config.topics)
+        .iter()
+        .map(|plan| {
+            let shape = cluster.shape(&plan.name)?;
+            let state = match shape.0 {
+                0 => TopicState::Missing,
+                _ => compare(&settings, plan, shape)?,
+            };
+            Ok(TopicReport { name: plan.name.clone(), partitions: shape.0, state })
         })
         .collect()
 }

@@ -80,3 +80,11 @@ pub struct FeedEvent {
     /// A short reason for people; never holds the key.
     pub detail: String,
 }
+
+impl FeedEvent {
+    /// Released with its first number: it never was a connection of a feed. Its trades count, and
+    /// move no watermark (docs/decisions/0019, `ticksmith smoke-test`).
+    pub fn is_of_no_feed(&self) -> bool {
+        self.kind == FeedEventKind::Released && self.seq == 1
+    }
+}

@@ -23,6 +23,10 @@ pub struct BeatReport {
     /// Records between the next offset and the end, summed.
     pub lag_records: i64,
     pub symbols: usize,
+    /// Records that the beat took in.
+    pub records: usize,
+    /// Wall time from the commit before to this one, µs.
+    pub beat_us: i64,
     /// Wall time of the beat's store flush and commit, µs.
     pub flush_us: i64,
     pub commit_us: i64,

@@ -25,8 +25,10 @@ use crate::registry;
 use crate::runtime::{BackoffBounds, Shutdown, SystemClock};
 use crate::websocket::{Client, ClientOptions, ConnectionIds, Lease, Signal};
 use desk::Desk;
+pub(in crate::role) use desk::trade_record;
 pub use forwarder::{Connect, SpooledPublisher};
 use lease::Leases;
+pub(in crate::role) use lease::hash as key_hash;
 pub use plan::{FeedPlan, plan_feed};
 
 /// The line of every few seconds.
@@ -85,7 +87,8 @@ pub fn run(_args: Args, config: Config) -> Result<()> {
     outcome
 }
 
-fn spool_directory(config: &Config) -> PathBuf {
+/// Where the configured producer keeps what was not acknowledged.
+pub(in crate::role) fn spool_directory(config: &Config) -> PathBuf {
     PathBuf::from(&config.producer.spool_dir).join(&config.producer.name)
 }
 

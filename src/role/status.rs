@@ -11,7 +11,7 @@ use super::range_query;
 use crate::config::{Config, Http};
 use crate::error::{Error, Result};
 use crate::http::probe::{self, Answer};
-use crate::kafka::overview::{self, Overview};
+use crate::kafka::overview::{self, Overview, PartitionStand};
 use crate::port::Clock;
 use crate::runtime::SystemClock;
 
@@ -105,16 +105,8 @@ struct Report {
 /// `Differences` naming what needs the operator; `Unavailable` when no broker answers; `Config`
 /// when a topic is missing.
 pub fn run(args: Args, config: Config) -> Result<()> {
-    let overview = overview::look(&config)?;
-    let report = Report {
-        bootstrap: config.kafka.bootstrap.clone(),
-        group: config.kafka.group.clone(),
-        trades: config.topics.trades.clone(),
-        changelog: config.topics.changelog.clone(),
-        now_ms: SystemClock.now_us() / 1_000,
-        overview,
-        processes: ask(&args.process, own_address(&config.http, config.stream.http_port)),
-    };
+    let own = own_address(&config.http, config.stream.http_port);
+    let report = Report::look(&config, ask(&args.process, own))?;
     let problems = verdict::problems(&report);
     range_query::print(&match args.format {
         Format::Text => text::page(&report, &problems).into_bytes(),
@@ -123,8 +115,49 @@ pub fn run(args: Args, config: Config) -> Result<()> {
     verdict::closing(&problems).map_or(Ok(()), |sentence| Err(Error::Differences(sentence)))
 }
 
+impl Report {
+    fn look(config: &Config, processes: Vec<Process>) -> Result<Self> {
+        let overview = overview::look(config)?;
+        Ok(Self {
+            bootstrap: config.kafka.bootstrap.clone(),
+            group: config.kafka.group.clone(),
+            trades: config.topics.trades.clone(),
+            changelog: config.topics.changelog.clone(),
+            now_ms: SystemClock.now_us() / 1_000,
+            overview,
+            processes,
+        })
+    }
+}
+
+/// The group in a few words, and what of it needs the operator.
+pub(super) struct Summary {
+    pub members: usize,
+    pub lag_records: i64,
+    /// The largest of the partitions; of a replay, the age of the market.
+    pub watermark_lag_ms: Option<i64>,
+    /// The most urgent first, with remedies.
+    pub problems: Vec<String>,
+}
+
+/// Looks at the group for another command.
+///
+/// # Errors
+/// As of `run`, but for what it found.
+pub(super) fn summary(config: &Config) -> Result<Summary> {
+    let report = Report::look(config, Vec::new())?;
+    let stands = &report.overview.partitions;
+    let lag_ms = |watermark_ms: i64| report.now_ms - watermark_ms;
+    Ok(Summary {
+        members: report.overview.group.members.len(),
+        lag_records: stands.iter().map(PartitionStand::lag_records).sum(),
+        watermark_lag_ms: stands.iter().filter_map(text::watermark_ms).map(lag_ms).max(),
+        problems: verdict::problems(&report),
+    })
+}
+
 /// Where a process with this configuration would be; `None` with a port that nobody can know.
-fn own_address(http: &Http, port: u16) -> Option<String> {
+pub(super) fn own_address(http: &Http, port: u16) -> Option<String> {
     let host = match http.bind.as_str() {
         "0.0.0.0" => "127.0.0.1".to_owned(),
         "::" => "[::1]".to_owned(),

@@ -63,7 +63,7 @@ pub fn run(args: Args, config: Config) -> Result<()> {
     let shutdown = Shutdown::on_signals(Duration::from_millis(config.stream.drain_deadline_ms))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let server = Server::bind(&config.http, config.stream.http_port, "stream.http_port")?;
-    let board = StreamBoard::default();
+    let board = StreamBoard::new(Arc::clone(&clock), &config);
     let _pages = serve(server, &board, &shutdown)?;
     let avro = registry::open_avro(&config.schema_registry, &config.topics, Arc::clone(&clock))?;
     let parts = Parts {

@@ -69,6 +69,7 @@ fn lines(report: &TopicReport) -> Vec<String> {
     let TopicReport { name, partitions, state } = report;
     match state {
         TopicState::Created => vec![format!("{name:<20} created, {partitions} partitions")],
+        TopicState::Missing => vec![format!("{name:<20} is missing")],
         TopicState::AsWanted => vec![format!("{name:<20} exists, {partitions} partitions")],
         TopicState::Differs(differences) => differences
             .iter()

@@ -8,6 +8,7 @@ use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::recent::Noting;
 use crate::config::{Log, LogFormat};
 use crate::error::{Error, Result};
 
@@ -42,8 +43,14 @@ pub fn start_logging(log: &Log) -> Result<()> {
         LogFormat::Text => layer.with_ansi(io::stderr().is_terminal()).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
     };
+    // Whatever level the log has: a page that shows problems must not miss one.
+    let noted = filter_fn(|metadata| {
+        let is_ours = ["ticksmith", "kafka"].iter().any(|ours| metadata.target().starts_with(ours));
+        is_ours && *metadata.level() <= LevelFilter::WARN
+    });
     tracing_subscriber::registry()
         .with(layer.with_filter(filter.and(discreet)))
+        .with(Noting.with_filter(noted.with_max_level_hint(LevelFilter::WARN)))
         .try_init()
         .map_err(|error| Error::Bug(format!("logging was started twice: {error}")))
 }

@@ -2,10 +2,11 @@
 //! writes the log line together, so that the two cannot disagree.
 //!
 //! One file per room that reports: `stream`, `feed`, `log`, `store`; `restore` for the
-//! part of the stream that comes before the first record.
+//! part of the stream that comes before the first record. `recent` keeps the newest warnings.
 
 pub mod feed;
 pub mod log;
+pub mod recent;
 pub mod restore;
 pub mod store;
 pub mod stream;

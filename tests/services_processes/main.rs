@@ -7,6 +7,7 @@
 
 mod audit;
 mod dashboards;
+mod doctor;
 mod foreign;
 mod gap;
 mod guarantee;
@@ -18,6 +19,7 @@ mod path;
 mod refusals;
 mod reset;
 mod restart;
+mod smoke;
 mod spool;
 mod state;
 mod status;

@@ -94,12 +94,13 @@ fn trades(
     Ok(found)
 }
 
-/// Each event once, though it stands in every partition; no heartbeats, nothing of other symbols.
+/// Each event once, though it stands in every partition; no heartbeats, nothing of other symbols or
+/// of what is no feed.
 fn events(reader: &dyn StoreReader, symbol: &str, window: Window) -> Result<Vec<StoredEvent>> {
     let mut events = reader.events(window.start_ms, window.end_ms)?;
     events.retain(|StoredEvent { event, .. }| {
         let names_it = event.symbols.is_empty() || event.symbols.iter().any(|one| one == symbol);
-        event.kind != FeedEventKind::Heartbeat && names_it
+        event.kind != FeedEventKind::Heartbeat && names_it && !event.is_of_no_feed()
     });
     events.sort_by_key(|stored| (stored.event.at_us, stored.event.connection, stored.event.seq));
     events.dedup_by_key(|stored| (stored.event.connection, stored.event.seq));

@@ -294,7 +294,15 @@ impl Desk {
     }
 }
 
-fn trade_record(avro: &Avro, trade: &Trade, partitions: u32) -> Result<OutRecord> {
+/// A trade as it goes into the trades topic.
+///
+/// # Errors
+/// As of the encoder.
+pub(in crate::role) fn trade_record(
+    avro: &Avro,
+    trade: &Trade,
+    partitions: u32,
+) -> Result<OutRecord> {
     let key = trade.symbol.as_bytes();
     let mut value = Vec::with_capacity(128);
     avro.encode_trade(trade, &mut value)?;

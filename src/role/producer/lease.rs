@@ -53,7 +53,7 @@ impl Leases {
 }
 
 /// What stands for the key where others can read it.
-fn hash(key: &Secret) -> String {
+pub(in crate::role) fn hash(key: &Secret) -> String {
     let mut sha = Sha256::new();
     sha.update(b"ticksmith producer lease ");
     sha.update(key.reveal().as_bytes());

@@ -126,6 +126,13 @@ impl World {
         ended.said
     }
 
+    /// Runs another program, which finds this build in TICKSMITH_BIN, to its end.
+    pub fn run_program(&self, program: &str, arguments: &[&str]) -> Ended {
+        let mut command = self.command(program);
+        command.env("TICKSMITH_BIN", env!("CARGO_BIN_EXE_ticksmith"));
+        Process::start(program, command.args(arguments)).wait()
+    }
+
     /// Runs a script of tests/foreign, which must succeed, and returns its standard output.
     pub fn python(&self, script: &str, arguments: &[&str]) -> String {
         let mut command = foreign::script(script);
