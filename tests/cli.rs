@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "up",
     "producer",
     "stream",
@@ -25,6 +25,7 @@ const COMMANDS: [&str; 15] = [
     "topics",
     "cassandra-init",
     "config",
+    "metrics",
 ];
 const SECRET: &str = "d0ntprintm3";
 

@@ -53,6 +53,8 @@ pub(super) struct Member {
     fetching: bool,
     /// Member id and generation under which the partitions are owned.
     membership: Option<ConsumerGroupMetadata>,
+    /// The client reported that no broker is left; it says nothing when one is back.
+    has_lost_brokers: bool,
 }
 
 impl Member {
@@ -76,6 +78,7 @@ impl Member {
             owned: BTreeMap::new(),
             fetching: false,
             membership: None,
+            has_lost_brokers: false,
         })
     }
 
@@ -85,7 +88,11 @@ impl Member {
             let wait = if look == 0 { wait } else { Duration::ZERO };
             match self.consumer.poll(wait) {
                 None => {}
-                Some(Err(error)) => self.judge(&error)?,
+                Some(Err(error)) => {
+                    let code = error.rdkafka_error_code();
+                    self.has_lost_brokers |= code == Some(RDKafkaErrorCode::AllBrokersDown);
+                    self.judge(&error)?;
+                }
                 // Fetching begins only after `capture`, so this cannot be; restoring is safe if it
                 // is.
                 Some(Ok(_)) => {
@@ -101,6 +108,15 @@ impl Member {
         self.membership = self.capture_membership();
         telemetry::log::rebalanced(&assignment);
         Ok(Some(assignment))
+    }
+
+    pub fn has_lost_brokers(&self) -> bool {
+        self.has_lost_brokers
+    }
+
+    /// Somebody else found one.
+    pub fn brokers_are_back(&mut self) {
+        self.has_lost_brokers = false;
     }
 
     /// Taken once per assignment and used for all its commits, not asked for at each commit: a

@@ -6,6 +6,7 @@ pub mod cassandra_init;
 pub mod config;
 mod duration;
 pub mod explain;
+pub mod metrics;
 pub mod producer;
 mod range_query;
 pub mod rebuild;

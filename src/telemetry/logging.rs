@@ -1,5 +1,5 @@
 //! Where log lines go: stderr, as text for people or JSON for machines, so that stdout stays the
-//! command's own output.
+//! command's own output. Where spans go: to a collector, when there is one.
 
 use std::io::{self, IsTerminal};
 
@@ -8,6 +8,7 @@ use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::export::Export;
 use crate::config::{Log, LogFormat};
 use crate::error::{Error, Result};
 
@@ -25,25 +26,40 @@ fn directives(level: &str) -> String {
     }
 }
 
-/// Starts logging for the process.
+/// Starts logging for the process, and the export of spans, which ends with what is returned.
 ///
 /// # Errors
-/// `Config` when the filter does not parse; `Bug` when called twice.
-pub fn start_logging(log: &Log) -> Result<()> {
+/// `Config` when the filter or the collector's address does not parse; `Bug` when called twice.
+pub fn start_logging(log: &Log) -> Result<Export> {
     let filter = EnvFilter::try_new(directives(&log.level)).map_err(|error| {
         Error::Config(format!("log.level '{}': {error}; use a level such as info", log.level))
     })?;
     let discreet = filter_fn(|metadata| {
         let name = metadata.target().split("::").next().unwrap_or_default();
-        !TALKATIVE_CRATES.contains(&name) || *metadata.level() <= LevelFilter::INFO
+        let is_discreet =
+            !TALKATIVE_CRATES.contains(&name) || *metadata.level() <= LevelFilter::INFO;
+        metadata.is_event() && is_discreet
     });
     let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     let layer = match log.format {
         LogFormat::Text => layer.with_ansi(io::stderr().is_terminal()).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
     };
+    let (export, spans) = match log.otlp_url.as_str() {
+        "" => (Export::default(), None),
+        url => {
+            let (export, tracer) = Export::to(url)?;
+            let ours = filter_fn(|metadata| {
+                metadata.is_span() && metadata.target().starts_with("ticksmith")
+            });
+            let layer = tracing_opentelemetry::layer().with_tracer(tracer);
+            (export, Some(layer.with_filter(ours)))
+        }
+    };
     tracing_subscriber::registry()
         .with(layer.with_filter(filter.and(discreet)))
+        .with(spans)
         .try_init()
-        .map_err(|error| Error::Bug(format!("logging was started twice: {error}")))
+        .map_err(|error| Error::Bug(format!("logging was started twice: {error}")))?;
+    Ok(export)
 }
