@@ -114,7 +114,7 @@ impl Service {
             environment: environment(&service["environment"]),
             ports: list(&service["ports"]).map(port).collect(),
             mounts: list(&service["volumes"]).map(mount).collect(),
-            health: texts(&service["healthcheck"]["test"]),
+            health: health(&service["healthcheck"]),
             after: after(&service["depends_on"]),
             memory_bytes: bytes(&service["mem_limit"]),
         }
@@ -127,6 +127,12 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
 
 fn texts(value: &Value) -> Vec<String> {
     list(value).map(|one| one.as_str().expect("a text").to_owned()).collect()
+}
+
+/// Compose says `NONE` for a check that is disabled.
+fn health(check: &Value) -> Vec<String> {
+    let test = texts(&check["test"]);
+    if test == ["NONE"] { Vec::new() } else { test }
 }
 
 fn environment(value: &Value) -> BTreeMap<String, Option<String>> {

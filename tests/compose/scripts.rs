@@ -61,10 +61,13 @@ fn health_is_what_readyz_says() {
         let server = answer.map(|answer| {
             std::thread::spawn(move || {
                 let (mut stream, _) = listener.accept().expect("asked");
-                let mut request = [0; 1024];
-                let length = stream.read(&mut request).expect("a request");
+                let (mut request, mut byte) = (Vec::new(), [0]);
+                while !request.ends_with(b"\r\n\r\n") {
+                    stream.read_exact(&mut byte).expect("a request");
+                    request.push(byte[0]);
+                }
                 stream.write_all(answer.as_bytes()).expect("answered");
-                String::from_utf8_lossy(&request[..length]).into_owned()
+                String::from_utf8_lossy(&request).into_owned()
             })
         });
         let output = Command::new(root().join("docker/ticksmith-health")).arg(port).output();
