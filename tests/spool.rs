@@ -70,8 +70,7 @@ impl Publisher for Line {
                 *fails_after = None;
                 return Err(Error::Unavailable("the line broke".into()));
             }
-            // The forwarder also looks for failures when it has nothing to send.
-            Some(left) => *left -= usize::from(!records.is_empty()),
+            Some(left) => *left -= 1,
             None => {}
         }
         self.batches += u64::from(!records.is_empty());
