@@ -18,10 +18,10 @@ CLUSTER_TESTS := $(filter services_cluster%,$(TESTS))
 OPEN_TESTS := $(filter-out $(SECURE_TESTS) $(CLUSTER_TESTS),$(filter services_%,$(TESTS)))
 SERVER_FREE_TESTS := $(filter-out services_%,$(TESTS))
 
-.PHONY: help demo docker-up docker-down topics cassandra-init install producer stream-job spark-job doctor smoke-test \
-	simulate dev \
+.PHONY: help demo docker-up docker-demo docker-down topics cassandra-init install producer stream-job spark-job doctor \
+	smoke-test simulate dev \
 	test test-unit test-integration test-secure test-cluster test-all simulate-test outage chaos soak fuzz \
-	format lint deny check infra-up infra-down infra-status bench release
+	format lint deny alerts check infra-up infra-down infra-status bench release
 
 help: ## List the targets
 	@echo "usage: make TARGET [ARGS='...']"; echo
@@ -55,11 +55,15 @@ release:
 
 ##### Servers, with Docker or without
 
-docker-up: ## Start Kafka, Cassandra and Grafana with Docker Compose
+docker-up: ## Start Kafka, Cassandra, Kafka UI, Prometheus and Grafana with Docker Compose
 	@scripts/compose.sh up -d $(ARGS)
 
-docker-down: ## Stop them; the data stay in their volumes (ARGS=-v deletes them)
-	@scripts/compose.sh down $(ARGS)
+docker-demo: ## The same and all of ticksmith in containers; a simulated feed without FINNHUB_API_KEY
+	@scripts/compose.sh --profile full up -d --build $(ARGS)
+	@echo "dashboard http://localhost:8501, Grafana http://localhost:3000 (admin/admin), stream http://localhost:8080"
+
+docker-down: ## Stop both; the data stay in their volumes (ARGS=-v deletes them)
+	@scripts/compose.sh --profile full down $(ARGS)
 
 infra-up: ## Start a real Kafka and Cassandra without Docker; ready when it returns
 	@scripts/infra.sh up $(ARGS)
@@ -138,7 +142,8 @@ soak: ## RATE=20000 trades/s for MINUTES=30 with a kill every so often: memory, 
 	@MINUTES=$(MINUTES) SEED=$(SEED) RATE=$(RATE) scripts/soak.sh
 
 test-integration: ## Run the tests on a real Kafka and Cassandra (started and stopped by it) and in Chromium
-	@$(NEED) cargo cc java maven chromium python
+	@$(NEED) cargo cc java maven chromium python promtool
+	@$(MAKE) alerts
 	@scripts/foreign-venv.sh > /dev/null
 	cargo test --locked --no-run --test 'services_*'
 	CASSANDRA_COMMITLOG_SYNC=batch scripts/with-services.sh \
@@ -181,6 +186,10 @@ lint: ## Clippy, warnings are errors
 
 deny: ## Licences, bans and sources of the dependencies; known vulnerabilities where their database is reached
 	@scripts/deny.sh
+
+alerts: ## The alert rules of Prometheus on the series of their tests, and the queries of the dashboards
+	@$(NEED) promtool python
+	@scripts/alerts.sh
 
 check: ## Formatting, lint and dependencies, as CI does it
 	@$(NEED) cargo rustfmt

@@ -23,6 +23,13 @@ missing_packages() {
   has mvn || echo maven
   has chromium || has chromium-browser || has google-chrome || echo chromium
   python3 -c 'import ensurepip' 2> /dev/null || echo python3-venv
+  has promtool || echo prometheus
+}
+
+# Of that package only promtool is wanted: Debian starts the server that comes along, on the port of the one in Docker.
+leave_prometheus_off() {
+  [[ " ${packages[*]} " == *" prometheus "* && -d /run/systemd/system ]] || return 0
+  "${as_root[@]}" systemctl disable --quiet --now prometheus.service
 }
 
 mapfile -t packages < <(missing_packages)
@@ -44,3 +51,4 @@ for package in "${packages[@]}"; do
     die "this release has no package $package$(hint_for "$package")"
 done
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
+leave_prometheus_off

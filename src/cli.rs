@@ -94,7 +94,7 @@ impl Cli {
 
     fn run(self) -> Result<()> {
         let config = Config::load(self.config.as_deref(), |config| self.command.apply(config))?;
-        telemetry::start_logging(&config.log)?;
+        let _export = telemetry::start_logging(&config.log)?;
         self.command.run(config)
     }
 }
@@ -135,6 +135,8 @@ pub enum Command {
     CassandraInit(role::cassandra_init::Args),
     /// Print the effective configuration, secrets masked
     Config(role::config::Args),
+    /// Print every metric that the roles have, with its labels and meaning
+    Metrics(role::metrics::Args),
 }
 
 impl Command {
@@ -164,6 +166,7 @@ impl Command {
             Self::Topics(args) => args.apply(config),
             Self::CassandraInit(args) => args.apply(config),
             Self::Config(args) => args.apply(config),
+            Self::Metrics(args) => args.apply(config),
         }
     }
 
@@ -187,6 +190,7 @@ impl Command {
             Self::Topics(args) => role::topics::run(args, config),
             Self::CassandraInit(args) => role::cassandra_init::run(args, config),
             Self::Config(args) => role::config::run(args, config),
+            Self::Metrics(args) => role::metrics::run(args, config),
         }
     }
 }

@@ -6,9 +6,11 @@
 //! offsets. Until then nothing is open, so a store that is away fences nobody.
 
 mod agreement;
+mod latency;
 mod outbox;
 mod pace;
 mod partitions;
+mod reach;
 mod restoring;
 mod stall;
 
@@ -24,8 +26,9 @@ use crate::port::{
     Beat, BeatReport, Clock, Live, Log, LogFactory, OutRecord, PartitionReport, Store, Topic,
 };
 use crate::runtime::Shutdown;
-use crate::telemetry::stream as events;
+use crate::telemetry::{spans, stream as events};
 
+use latency::Latency;
 use outbox::Outbox;
 use pace::{lag_ms, wait_ms};
 use partitions::Partitions;
@@ -81,6 +84,9 @@ pub struct Pipeline {
     partitions: Partitions,
     outbox: Outbox,
     effects: Effects,
+    latency: Latency,
+    /// Readiness was told so.
+    log_is_away: bool,
     /// Records taken in since the last commit.
     beat_records: usize,
     beat_started_us: i64,
@@ -121,6 +127,8 @@ pub fn run(mut parts: Parts, shutdown: Shutdown) -> Result<BeatReport> {
         partitions,
         outbox,
         effects: Effects::default(),
+        latency: Latency::default(),
+        log_is_away: false,
         beat_records: 0,
         beat_started_us: now_us,
         sampled_at_us: now_us,
@@ -254,6 +262,7 @@ impl Pipeline {
             self.ends = Some(ends.collect::<Result<_>>()?);
         }
         self.parts.live.ready(true, "");
+        self.log_is_away = false;
         Ok(())
     }
 
@@ -261,6 +270,7 @@ impl Pipeline {
     fn discard(&mut self) {
         self.outbox.clear();
         self.effects.clear();
+        self.latency.clear();
         self.beat_records = 0;
         self.beat_started_us = self.parts.clock.monotonic_us();
     }
@@ -299,6 +309,7 @@ impl Pipeline {
             return Ok(());
         }
         events::effects(&self.effects);
+        self.latency.took_in(&self.effects.trades, self.parts.clock.now_us());
         self.outbox.add(&self.effects)?;
         self.parts.live.events(&self.effects.events);
         self.parts.live.trades(&self.effects.trades);
@@ -323,13 +334,15 @@ impl Pipeline {
     fn end_beat(&mut self) -> Result<()> {
         self.check_deadline()?;
         let flush_started_us = self.parts.clock.monotonic_us();
-        self.with_store("flush", |store| store.flush_within(STORE_SLICE))?;
+        let span = spans::Beat::ending(self.beat_records);
+        span.flush(|| self.with_store("flush", |store| store.flush_within(STORE_SLICE)))?;
         let commit_started_us = self.parts.clock.monotonic_us();
         if self.beat_records > 0 || !self.outbox.is_empty() {
             self.check_deadline()?;
             let beat = self.make_beat()?;
-            self.log.commit(&beat)?;
+            span.commit(|| self.log.commit(&beat))?;
             self.outbox.recycle(beat);
+            self.latency.committed(self.parts.clock.now_us());
         }
         let ended_us = self.parts.clock.monotonic_us();
         let (taken, lasted_us) = (self.beat_records, ended_us - self.beat_started_us);
@@ -344,6 +357,7 @@ impl Pipeline {
             ..BeatReport::default()
         });
         self.lag_ms = lag_ms(self.last_report.lag_records, taken, lasted_us);
+        self.tell_reach();
         Ok(())
     }
 

@@ -84,3 +84,12 @@ fn the_reference_of_the_keys_is_the_one_that_the_program_prints() {
     let remedy = "ticksmith config --format markdown > docs/CONFIGURATION.md";
     assert!(same, "docs/CONFIGURATION.md is out of date: {remedy}");
 }
+
+/// Other systems do not count memory and processor time where Prometheus' library looks for them.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_reference_of_the_metrics_is_the_one_that_the_program_prints() {
+    let page = files().into_iter().find(|file| file.path == "docs/METRICS.md");
+    let same = page.is_some_and(|page| page.text == ticksmith::telemetry::to_markdown());
+    assert!(same, "docs/METRICS.md is out of date: ticksmith metrics > docs/METRICS.md");
+}

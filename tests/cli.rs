@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "up",
     "producer",
     "stream",
@@ -27,6 +27,7 @@ const COMMANDS: [&str; 17] = [
     "topics",
     "cassandra-init",
     "config",
+    "metrics",
 ];
 const SECRET: &str = "d0ntprintm3";
 

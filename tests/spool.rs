@@ -10,6 +10,7 @@ use ticksmith::codec::avro::Avro;
 use ticksmith::config::Config;
 use ticksmith::embedded::spool::{Spool, SpoolOptions};
 use ticksmith::error::{Error, Result};
+use ticksmith::http::Readiness;
 use ticksmith::model::feed_event::FEED_EVENT_HEADER;
 use ticksmith::model::{Arrival, Element, FeedEvent, FeedEventKind, FeedTrade, Frame, Trade};
 use ticksmith::port::{Clock, OutRecord, Published, Publisher};
@@ -128,6 +129,7 @@ struct Run {
     clock: Arc<Hand>,
     desk: Option<std::thread::JoinHandle<Result<()>>>,
     spool: Spool,
+    readiness: Readiness,
 }
 
 impl Run {
@@ -139,11 +141,15 @@ impl Run {
         };
         let spool = Spool::open(options)?;
         let connect = town.clone();
-        let mut publisher =
-            SpooledPublisher::start(spool.clone(), Box::new(move || connect.connect()))?;
+        let readiness = Readiness::not_yet("starting");
+        let mut publisher = SpooledPublisher::start(
+            spool.clone(),
+            readiness.part("log"),
+            Box::new(move || connect.connect()),
+        )?;
         let (signals, mut receiver) = tokio::sync::mpsc::channel(64);
         let clock = Arc::new(Hand(Mutex::new(START_MS * 1_000)));
-        let desk_clock = Arc::clone(&clock);
+        let (desk_clock, told) = (Arc::clone(&clock), readiness.clone());
         let desk = std::thread::spawn(move || {
             let mut config = Config::defaults();
             config.stream.drain_deadline_ms = flush_ms;
@@ -152,11 +158,11 @@ impl Run {
                 slots: 1,
                 avro: Arc::new(Avro::single_object()),
                 clock: desk_clock,
-                readiness: ticksmith::http::Readiness::not_yet("starting"),
+                readiness: told,
             };
             publish_signals(run, &mut receiver, &mut publisher)
         });
-        Ok(Self { signals: Some(signals), clock, desk: Some(desk), spool })
+        Ok(Self { signals: Some(signals), clock, desk: Some(desk), spool, readiness })
     }
 
     fn tell(&self, at_ms: i64, happening: Happening) {
@@ -216,7 +222,11 @@ fn a_log_that_is_away_is_only_a_longer_queue() {
     until("the first ones arrive", || town.trades().len() == 100);
     town.away.store(true, Ordering::Release);
     (100..5_000).for_each(|at_ms| run.trade(at_ms));
+    until("it is told", || run.readiness.reason().is_some());
+    let reason = run.readiness.reason().expect("away");
+    assert!(reason.contains("the log is away; the spool keeps what arrives"), "{reason}");
     town.away.store(false, Ordering::Release);
+    until("that it is back is told", || run.readiness.reason().is_none());
     run.stop().expect("everything was sent");
     let seen = town.trades();
     assert_eq!(times(&seen), (0..5_000).collect::<Vec<_>>());

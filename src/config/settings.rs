@@ -187,7 +187,7 @@ sections! {
     Embedded { data: String, log_retention_hours: u32 }
     Http { bind: String, port: u16, token: Secret }
     Simulator { port: u16, key: String, rate: f64, seed: u64 }
-    Log { level: String, format: LogFormat }
+    Log { level: String, format: LogFormat, otlp_url: String }
 }
 
 impl Finnhub {

@@ -287,6 +287,10 @@ impl Checks<'_> {
         let known = !level.is_empty() && level.split(',').all(is_directive);
         let remedy = "use error, warn, info, debug, trace or off, or ticksmith=debug,warn";
         self.require(known, "log.level", "is no log level or filter", remedy);
+        let url = config.log.otlp_url.trim();
+        let is_plain = url.strip_prefix("http://").is_some_and(|host| !host.is_empty());
+        let remedy = "give http://HOST:PORT of a collector near by, which sends them on over TLS";
+        self.require(url.is_empty() || is_plain, "log.otlp_url", "is no address for spans", remedy);
     }
 }
 

@@ -7,11 +7,15 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use axum::Router;
-use tracing::warn;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use tracing::{Instrument as _, warn};
 
 use super::token::guarded;
 use crate::config::{Http, Secret};
 use crate::error::{Error, Result};
+use crate::telemetry::spans;
 
 /// Requests in flight may take so long after the stop; live streams never end by themselves.
 const LINGER: Duration = Duration::from_millis(500);
@@ -92,7 +96,7 @@ impl Server {
         let failed = move |error: std::io::Error| {
             Error::Unavailable(format!("HTTP server on {address}: {error}"))
         };
-        let router = guarded(router, &self.token);
+        let router = guarded(router, &self.token).layer(from_fn(traced));
         let listener = tokio::net::TcpListener::from_std(self.listener).map_err(failed)?;
         let (stopped_sender, stopped) = tokio::sync::oneshot::channel::<()>();
         let graceful = axum::serve(listener, router).with_graceful_shutdown(async move {
@@ -108,6 +112,14 @@ impl Server {
             } => Ok(()),
         }
     }
+}
+
+/// A span for every request, as long as its answer takes to begin.
+async fn traced(request: Request, next: Next) -> Response {
+    let span = spans::request(request.method().as_str(), request.uri().path());
+    let response = next.run(request).instrument(span.clone()).await;
+    spans::answered(&span, response.status().as_u16());
+    response
 }
 
 #[cfg(test)]

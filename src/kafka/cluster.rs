@@ -77,6 +77,14 @@ impl Cluster {
             .map_err(|error| unreachable_broker(&self.bootstrap, &self.reason(), &error))
     }
 
+    /// Whether a broker answers within so long.
+    ///
+    /// # Errors
+    /// `Unavailable` when none does.
+    pub fn answers(&self, within: Duration) -> Result<()> {
+        self.metadata(None, within).map(drop)
+    }
+
     /// Counts the partitions of `topics`.
     ///
     /// # Errors

@@ -54,6 +54,8 @@ pub(super) struct Member {
     fetching: bool,
     /// Member id and generation under which the partitions are owned.
     membership: Option<ConsumerGroupMetadata>,
+    /// The client reported that no broker is left; it says nothing when one is back.
+    has_lost_brokers: bool,
 }
 
 impl Member {
@@ -77,6 +79,7 @@ impl Member {
             owned: BTreeMap::new(),
             fetching: false,
             membership: None,
+            has_lost_brokers: false,
         })
     }
 
@@ -93,12 +96,16 @@ impl Member {
         Ok(Some(assignment))
     }
 
-    fn listen(&self, wait: Duration) -> Result<()> {
+    fn listen(&mut self, wait: Duration) -> Result<()> {
         for look in 0..EVENTS_PER_LOOK {
             let wait = if look == 0 { wait } else { Duration::ZERO };
             match self.consumer.poll(wait) {
                 None => {}
-                Some(Err(error)) => self.judge(&error)?,
+                Some(Err(error)) => {
+                    let code = error.rdkafka_error_code();
+                    self.has_lost_brokers |= code == Some(RDKafkaErrorCode::AllBrokersDown);
+                    self.judge(&error)?;
+                }
                 // Fetching begins only after `capture`, so this cannot be; restoring is safe if it
                 // is.
                 Some(Ok(_)) => {
@@ -115,12 +122,21 @@ impl Member {
     /// # Errors
     /// `Restore` when the partitions have moved: what is being done is of no use any more.
     /// `serve_events` then tells the new assignment.
-    pub fn attend(&self) -> Result<()> {
+    pub fn attend(&mut self) -> Result<()> {
         self.listen(Duration::ZERO)?;
         match self.consumer.context().has_assignment() {
             true => Err(Error::Restore("partitions moved while the state was read".into())),
             false => Ok(()),
         }
+    }
+
+    pub fn has_lost_brokers(&self) -> bool {
+        self.has_lost_brokers
+    }
+
+    /// Somebody else found one.
+    pub fn brokers_are_back(&mut self) {
+        self.has_lost_brokers = false;
     }
 
     /// Taken once per assignment and used for all its commits, not asked for at each commit: a
@@ -304,7 +320,7 @@ impl Member {
     /// # Errors
     /// `Interrupted` as soon as a stop is asked for: a restore leaves nothing to drain.
     pub fn committed(
-        &self,
+        &mut self,
         partition: i32,
         within: Duration,
         stop: &Shutdown,

@@ -18,6 +18,9 @@ use crate::port::{Beat, Clock, Log, LogFactory, Polled, RawRecord, Restored, Top
 use crate::runtime::Shutdown;
 use crate::telemetry;
 
+/// A broker that is back is found within so long, or at the next beat.
+const LOOK_WITHIN: Duration = Duration::from_millis(200);
+
 /// Opens sessions of one process: all of them share one transactional id, so that a new session
 /// ends whatever transaction the one before it left open. With `kafka.instance_id` a restarted
 /// process has the id of its predecessor, and ends what that one left open too.
@@ -173,7 +176,7 @@ impl Log for KafkaSession {
         if self.changelog.is_none() {
             self.changelog = Some(ChangelogReader::new(&self.settings)?);
         }
-        let (Some(changelog), Some(member)) = (&mut self.changelog, &self.member) else {
+        let (Some(changelog), Some(member)) = (&mut self.changelog, &mut self.member) else {
             return Err(Error::Bug("member and changelog reader were just there".into()));
         };
         let mut goes_on = |progress| {
@@ -226,6 +229,19 @@ impl Log for KafkaSession {
         match self.member()?.fetched_end(partition) {
             Some(end) => Ok(end),
             None => self.end_offset(partition),
+        }
+    }
+
+    /// Only a client that reported the loss of its brokers is doubted, so a log that is there is
+    /// not asked at all.
+    fn away(&mut self) -> Option<String> {
+        let member = self.member.as_mut().filter(|member| member.has_lost_brokers())?;
+        match self.cluster.answers(LOOK_WITHIN) {
+            Ok(()) => {
+                member.brokers_are_back();
+                None
+            }
+            Err(problem) => Some(problem.to_string()),
         }
     }
 

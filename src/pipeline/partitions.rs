@@ -10,7 +10,7 @@ use crate::engine::{Engine, Input, Rules};
 use crate::error::{Error, Result};
 use crate::model::{Disposition, Effects, Origin, RejectReason, StateRecord};
 use crate::port::{Clock, Live, Log, RawRecord, Restored};
-use crate::telemetry::stream as events;
+use crate::telemetry::{spans, stream as events};
 
 use super::agreement::Standing;
 use super::outbox::Outbox;
@@ -148,7 +148,8 @@ impl Partitions {
         };
         restoring.read_anew();
         let mut on_progress = |progress| restoring.progress(partition, progress);
-        let restored = log.restore(partition, &mut on_state, &mut on_progress)?;
+        let restored =
+            spans::restore(partition, || log.restore(partition, &mut on_state, &mut on_progress))?;
         Ok((records, restored))
     }
 

@@ -147,6 +147,12 @@ pub trait Log: Send {
         self.end_offset(partition)
     }
 
+    /// Why the log is out of reach; `None`: it is not, as far as is known. A log that is away
+    /// brings no error while nothing is asked of it, so this is asked every beat: it must be quick.
+    fn away(&mut self) -> Option<String> {
+        None
+    }
+
     /// The first record of the trades partition that was written at `time_ms` (ms since the epoch)
     /// or later; `None` when there is none.
     fn written_since(&mut self, partition: i32, time_ms: i64) -> Result<Option<Written>>;

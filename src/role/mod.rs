@@ -7,6 +7,7 @@ pub mod config;
 pub mod doctor;
 mod duration;
 pub mod explain;
+pub mod metrics;
 pub mod producer;
 mod range_query;
 pub mod rebuild;

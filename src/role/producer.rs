@@ -23,6 +23,7 @@ use crate::kafka::KafkaPublisher;
 use crate::port::{Clock, Publisher};
 use crate::registry;
 use crate::runtime::{BackoffBounds, Shutdown, SystemClock};
+use crate::telemetry::{self, process::Role};
 use crate::websocket::{Client, ClientOptions, ConnectionIds, Lease, Signal};
 use desk::Desk;
 pub(in crate::role) use desk::trade_record;
@@ -65,10 +66,11 @@ pub fn run(_args: Args, config: Config) -> Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let shutdown = Shutdown::on_signals(Duration::from_millis(config.stream.drain_deadline_ms))?;
     let server = Server::bind(&config.http, config.producer.http_port, "producer.http_port")?;
+    telemetry::process::started(Role::Producer);
     let readiness = Readiness::not_yet("connecting to the feed");
     let _health = serve(server, readiness.clone(), &shutdown)?;
     let avro = registry::open_avro(&config.schema_registry, &config.topics, clock.clone())?;
-    let publisher = open_publisher(&config, &clock)?;
+    let publisher = open_publisher(&config, &clock, readiness.part("log"))?;
     // After the spool: its lock makes sure that no earlier run of this producer is left.
     let mut leases = Leases::join(&config, &plan, &clock)?;
     shutdown.begun();
@@ -93,7 +95,11 @@ pub(in crate::role) fn spool_directory(config: &Config) -> PathBuf {
 }
 
 /// The spool in front of Kafka.
-fn open_publisher(config: &Config, clock: &Arc<dyn Clock>) -> Result<SpooledPublisher> {
+fn open_publisher(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    readiness: Readiness,
+) -> Result<SpooledPublisher> {
     let settings = &config.producer;
     let spool = Spool::open(SpoolOptions {
         directory: spool_directory(config),
@@ -103,6 +109,7 @@ fn open_publisher(config: &Config, clock: &Arc<dyn Clock>) -> Result<SpooledPubl
     let (config, clock) = (config.clone(), clock.clone());
     SpooledPublisher::start(
         spool,
+        readiness,
         Box::new(move || Ok(Box::new(KafkaPublisher::connect(&config, clock.clone())?))),
     )
 }

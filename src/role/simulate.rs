@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::runtime::Shutdown;
+use crate::telemetry::{self, process::Role};
 use crate::websocket::simulator::{
     Fault, MarketOptions, Recording, SimulatorOptions, Source, Speed, serve, well_known_symbols,
 };
@@ -92,6 +93,8 @@ impl Args {
 /// Runs the command to its end.
 pub fn run(args: Args, config: Config) -> Result<()> {
     let shutdown = Shutdown::on_signals(Duration::from_millis(config.stream.drain_deadline_ms))?;
+    telemetry::process::started(Role::Simulate);
+    telemetry::process::ready(true);
     let source = source(&args, &config)?;
     let keys = keys(&config);
     let fault = args.fault.map(Fault::from);

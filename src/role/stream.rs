@@ -15,6 +15,7 @@ use crate::port::{BeatReport, Clock, Store};
 use crate::registry;
 use crate::role::wiring;
 use crate::runtime::{Shutdown, SystemClock};
+use crate::telemetry::{self, process::Role};
 
 /// Reads the trades topic, and writes bars, cleaned, late and rejected trades, and the tables.
 #[derive(Debug, clap::Args)]
@@ -63,6 +64,7 @@ pub fn run(args: Args, config: Config) -> Result<()> {
     let shutdown = Shutdown::on_signals(Duration::from_millis(config.stream.drain_deadline_ms))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let server = Server::bind(&config.http, config.stream.http_port, "stream.http_port")?;
+    telemetry::process::started(Role::Stream);
     let board = StreamBoard::new(Arc::clone(&clock), &config);
     let _pages = serve(server, &board, &shutdown)?;
     let avro = registry::open_avro(&config.schema_registry, &config.topics, Arc::clone(&clock))?;

@@ -31,6 +31,7 @@ use crate::http::{ApiContext, LiveHub, PartitionView, Server, dashboard_router};
 use crate::pipeline::{self, Parts, Schedule};
 use crate::port::{BeatReport, Clock, Topic};
 use crate::runtime::{Shutdown, SystemClock};
+use crate::telemetry::{self, process::Role};
 use crate::websocket::simulator::Speed;
 
 /// A clean stop may take so long.
@@ -110,6 +111,7 @@ impl Args {
 pub fn run(args: Args, mut config: Config) -> Result<()> {
     let stop = Shutdown::on_signals(STOP_WITHIN)?;
     let server = Server::bind(&config.http, config.http.port, "--port")?;
+    telemetry::process::started(Role::Up);
     let feed = Feed::choose(&args, &mut config)?;
     // What follows is taken apart again in order, a throw-away directory above all.
     stop.begun();

@@ -19,40 +19,44 @@ struct Metrics {
 }
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics {
-    commits: super::counter("ticksmith_log_commits_total", "Beats committed to the log"),
+    commits: super::counter("ticksmith_log_commits_total", "Beats committed to the log."),
     commit_seconds: super::histogram(
         "ticksmith_log_commit_seconds",
-        "Time that a beat's transaction took, seconds",
+        "Time that a beat's transaction took, seconds.",
     ),
     written_records: super::counter(
         "ticksmith_log_written_records_total",
-        "Records written in committed beats",
+        "Records written in committed beats.",
     ),
-    aborts: super::counter("ticksmith_log_aborts_total", "Transactions aborted"),
+    aborts: super::counter("ticksmith_log_aborts_total", "Transactions aborted."),
     fences: super::counter(
         "ticksmith_log_fences_total",
-        "Sessions that ended because another one took over, or because of a fatal error",
+        "Sessions that ended because another one took over, or because of a fatal error.",
     ),
-    rebalances: super::counter("ticksmith_log_rebalances_total", "Changes of the assignment"),
+    rebalances: super::counter("ticksmith_log_rebalances_total", "Changes of the assignment."),
     owned_partitions: super::gauge(
         "ticksmith_log_owned_partitions",
-        "Partitions of the trades topic that this process owns",
+        "Partitions of the trades topic that this process owns.",
     ),
     delivery_errors: super::counter_by(
         "ticksmith_log_delivery_errors_total",
-        "Records that the broker refused or never acknowledged",
+        "Records that the broker refused or never acknowledged.",
         &["topic"],
     ),
     client_errors: super::counter_by(
         "ticksmith_log_client_errors_total",
-        "Errors that a Kafka client reported and goes on from by itself",
+        "Errors that a Kafka client reported and goes on from by itself.",
         &["client"],
     ),
     trimmed_records: super::counter(
         "ticksmith_log_trimmed_records_total",
-        "Records of the embedded log that were dropped because of their age",
+        "Records of the embedded log that were dropped because of their age.",
     ),
 });
+
+pub(super) fn expose() {
+    LazyLock::force(&METRICS);
+}
 
 /// A beat became visible; `commit_us` is the wall time it took.
 pub fn committed(records: usize, commit_us: i64) {

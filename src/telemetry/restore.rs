@@ -29,6 +29,10 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics {
     ),
 });
 
+pub(super) fn expose() {
+    LazyLock::force(&METRICS);
+}
+
 /// So many partitions are to be restored.
 pub fn waiting(partitions: usize) {
     METRICS.waiting.set(i64::try_from(partitions).unwrap_or(i64::MAX));

@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use prometheus::{HistogramVec, IntCounterVec};
 
-use super::{counter_by, histogram_by};
+use super::{counter_by, histogram_in};
 use crate::error::Error;
 use crate::model::Effects;
+
+/// From a table in memory, over a busy cluster, to a request that times out.
+const BATCH_BUCKETS: [f64; 13] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 struct Metrics {
     rows: IntCounterVec,
@@ -25,10 +29,11 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics {
         "Batches acknowledged, by table.",
         &["table"],
     ),
-    batch_seconds: histogram_by(
+    batch_seconds: histogram_in(
         "ticksmith_store_batch_seconds",
         "From sending a batch to its acknowledgement.",
         &["table"],
+        &BATCH_BUCKETS,
     ),
     retries: counter_by(
         "ticksmith_store_retries_total",
@@ -46,6 +51,10 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics {
         &["table"],
     ),
 });
+
+pub(super) fn expose() {
+    LazyLock::force(&METRICS);
+}
 
 /// A batch was acknowledged. Too frequent for a log line.
 pub fn batch_written(table: &str, rows: usize, took: Duration) {

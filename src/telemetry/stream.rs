@@ -2,13 +2,16 @@
 
 use std::sync::{LazyLock, Once};
 
-use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+use prometheus::{
+    GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+};
 
 use super::bounded::BoundedLabel;
-use super::{counter, counter_by, gauge, gauge_by, histogram, histogram_in};
+use super::{counter, counter_by, gauge, gauge_by, histogram, histogram_in, seconds_by};
 use crate::error::Error;
 use crate::model::{
-    BarRevision, Disposition, Effects, FeedGap, GapCause, Judged, RejectReason, RevisionWhy,
+    Bar, BarRevision, BarState, Disposition, Effects, FeedGap, GapCause, Judged, RejectReason,
+    RevisionWhy,
 };
 use crate::port::BeatReport;
 
@@ -21,6 +24,11 @@ const SYMBOL_BYTES_MAX: usize = 64;
 /// From half a second, which disorder makes, to an hour, which no lateness allows.
 const LATENESS_BUCKETS: [f64; 12] =
     [0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0];
+/// From what a socket and a queue take, over a beat, to a backlog.
+const LATENCY_BUCKETS: [f64; 13] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0, 300.0];
+/// Three seconds of five minutes are a hundredth.
+const COVERAGE_BUCKETS: [f64; 8] = [0.0, 0.5, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0];
 
 struct Metrics {
     records: IntCounterVec,
@@ -31,16 +39,19 @@ struct Metrics {
     unknown_codes: IntCounterVec,
     outside_calendar: IntCounter,
     lateness_seconds: HistogramVec,
+    coverage: HistogramVec,
+    latency_seconds: HistogramVec,
     beat_seconds: Histogram,
     flush_seconds: Histogram,
     commit_seconds: Histogram,
     beat_records: IntCounter,
     lag_records: IntGaugeVec,
-    watermark_ms: IntGaugeVec,
+    watermark: GaugeVec,
     open_windows: IntGaugeVec,
     symbols: IntGauge,
     recoveries: IntCounterVec,
     store_stalls: IntCounterVec,
+    store_stalled: IntGauge,
 }
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics {
@@ -84,6 +95,20 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics {
         &["symbol"],
         &LATENESS_BUCKETS,
     ),
+    coverage: histogram_in(
+        "ticksmith_stream_bar_coverage_ratio",
+        "Share of a bar's time in which the feed was up, of bars as they close, 0 to 1.",
+        &["interval"],
+        &COVERAGE_BUCKETS,
+    ),
+    latency_seconds: histogram_in(
+        "ticksmith_stream_latency_seconds",
+        "From the receipt of a trade at the producer's socket to where it got: to the engine, or \
+         to the commit of its beat, when the tables have it too. The oldest trade of each \
+         micro-batch.",
+        &["to"],
+        &LATENCY_BUCKETS,
+    ),
     beat_seconds: histogram("ticksmith_stream_beat_seconds", "From one commit to the next."),
     flush_seconds: histogram(
         "ticksmith_stream_store_flush_seconds",
@@ -96,9 +121,9 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics {
         "Records between the next offset and the end of the partition.",
         &["partition"],
     ),
-    watermark_ms: gauge_by(
-        "ticksmith_stream_watermark_milliseconds",
-        "Watermark of the partition, ms since the epoch.",
+    watermark: seconds_by(
+        "ticksmith_stream_watermark_timestamp_seconds",
+        "Watermark of the partition, seconds since the UNIX epoch.",
         &["partition"],
     ),
     open_windows: gauge_by(
@@ -117,7 +142,15 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics {
         "Calls of the store that had to be repeated.",
         &["call"],
     ),
+    store_stalled: gauge(
+        "ticksmith_stream_store_stalled",
+        "1 while the beat waits for a store that is away or slow.",
+    ),
 });
+
+pub(super) fn expose() {
+    LazyLock::force(&METRICS);
+}
 
 /// A micro-batch was judged.
 pub fn effects(effects: &Effects) {
@@ -141,6 +174,7 @@ pub fn effects(effects: &Effects) {
         let interval = bar.interval.to_string();
         let labels = [interval.as_str(), bar.state.as_str(), bar.verdict.as_str()];
         metrics.bars.with_label_values(&labels).inc();
+        closed(bar, &interval);
     }
     effects.revisions.iter().for_each(revised);
     effects.gaps.iter().for_each(gap);
@@ -148,6 +182,13 @@ pub fn effects(effects: &Effects) {
     outside_calendar(effects.outside_calendar);
     for stored in &effects.events {
         metrics.events.with_label_values(&[stored.event.kind.as_str()]).inc();
+    }
+}
+
+/// Coverage is judged at the closing; what corrects a bar later is counted as a revision.
+fn closed(bar: &Bar, interval: &str) {
+    if let (BarState::Closed, Some(coverage)) = (bar.state, bar.coverage) {
+        METRICS.coverage.with_label_values(&[interval]).observe(coverage);
     }
 }
 
@@ -211,8 +252,29 @@ pub fn rejected(partition: i32, offset: i64, reason: RejectReason) {
     tracing::debug!(partition, offset, reason = reason.as_str(), "record rejected");
 }
 
-/// The group handed out partitions.
+/// How far a trade got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    Engine,
+    Commit,
+}
+
+/// A micro-batch, whose oldest trade was received so long ago, got to a stage.
+pub fn latency(to: Stage, took_us: i64) {
+    let to = match to {
+        Stage::Engine => "engine",
+        Stage::Commit => "commit",
+    };
+    // The clocks of two machines may differ.
+    METRICS.latency_seconds.with_label_values(&[to]).observe(seconds(took_us.max(0)));
+}
+
+/// The group handed out partitions. What others own now is theirs to report.
 pub fn assigned(partitions: &[i32]) {
+    METRICS.lag_records.reset();
+    METRICS.watermark.reset();
+    METRICS.open_windows.reset();
+    METRICS.store_stalled.set(0);
     tracing::info!(?partitions, "assigned");
 }
 
@@ -234,7 +296,7 @@ pub fn report(report: &BeatReport) {
         metrics.lag_records.with_label_values(&labels).set(one.end_offset - one.next_offset);
         metrics.open_windows.with_label_values(&labels).set(one.open_windows as i64);
         if let Some(watermark_ms) = one.watermark_ms {
-            metrics.watermark_ms.with_label_values(&labels).set(watermark_ms);
+            metrics.watermark.with_label_values(&labels).set(watermark_ms as f64 / 1e3);
         }
     }
 }
@@ -242,12 +304,19 @@ pub fn report(report: &BeatReport) {
 /// A call of the store has to be repeated.
 pub fn store_stalled(call: &str, problem: &str) {
     METRICS.store_stalls.with_label_values(&[call]).inc();
+    METRICS.store_stalled.set(1);
     tracing::warn!(call, problem, "the store does not take it; trying again");
 }
 
 /// The store took it after all.
 pub fn store_resumed(call: &str, stalled_ms: u64) {
+    METRICS.store_stalled.set(0);
     tracing::info!(call, stalled_ms, "the store is back; the beat goes on");
+}
+
+/// The log answers no more, and nothing was asked of it that would have failed.
+pub fn log_away(problem: &str) {
+    tracing::warn!(problem, "the log is out of reach; going on when it is back");
 }
 
 /// A beat is given up and begun anew.

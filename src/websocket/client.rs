@@ -76,6 +76,9 @@ impl Client {
                 Ok(()) => self.attempt(&mut backoff).await,
                 Err(ending) => ending,
             };
+            if ending.rejects_key() {
+                feed::key_rejected(self.feed_name(), ending.cause());
+            }
             match ending {
                 Ending::Stopped | Ending::NoLease(_) | Ending::WrongKey(_) => break ending,
                 Ending::GaveWay => {}

@@ -66,6 +66,14 @@ impl Ending {
         }
     }
 
+    /// Whether the feed has something against the key, or seems to.
+    pub fn rejects_key(&self) -> bool {
+        matches!(
+            self,
+            Self::WrongKey(_) | Self::Throttled(_) | Self::KeyInUse(_) | Self::ClosedAtOnce(_)
+        )
+    }
+
     /// How long to wait before the next attempt.
     pub fn pace(&self) -> Pace {
         match self {

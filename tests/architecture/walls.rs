@@ -29,7 +29,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
 const ADAPTER: &[&str] = &["model", "codec", "port", "config", "telemetry", "runtime", "error"];
 
 /// Vendor crates and the rooms they live in. A dependency that is missing here is an error.
-const HOMES: [(&str, &[&str]); 36] = [
+const HOMES: [(&str, &[&str]); 42] = [
     ("apache_avro", &["codec"]),
     ("axum", &["http"]),
     ("base64", &["http", "registry"]),
@@ -46,6 +46,10 @@ const HOMES: [(&str, &[&str]); 36] = [
     ("flate2", &["role", "websocket"]),
     ("futures_util", &["cassandra", "http", "websocket"]),
     ("libc", &["runtime"]),
+    ("opentelemetry", &["telemetry"]),
+    ("opentelemetry_http", &["telemetry"]),
+    ("opentelemetry_otlp", &["telemetry"]),
+    ("opentelemetry_sdk", &["telemetry"]),
     ("prometheus", &["telemetry"]),
     ("rand", &["cassandra", "kafka", "runtime", "websocket", "role"]),
     ("rand_chacha", &["websocket"]),
@@ -56,6 +60,7 @@ const HOMES: [(&str, &[&str]); 36] = [
     ("scylla", &["cassandra"]),
     ("serde", EVERYWHERE),
     ("serde_json", &["codec", "config", "cassandra", "registry", "websocket", "http", "role"]),
+    ("serde_yaml_ng", &[]),
     ("sha2", &["role"]),
     ("strsim", &["config", "role"]),
     ("thiserror", &["error", "cassandra", "embedded", "kafka", "websocket"]),
@@ -77,8 +82,9 @@ const HOMES: [(&str, &[&str]); 36] = [
             "role",
         ],
     ),
+    ("tracing_opentelemetry", &["telemetry"]),
     ("tracing_subscriber", &["telemetry"]),
-    ("ureq", &["http", "registry"]),
+    ("ureq", &["http", "registry", "telemetry"]),
     ("webpki_roots", &["cassandra"]),
     ("proptest", &[]),
     ("tempfile", &["role"]),

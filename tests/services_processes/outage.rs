@@ -14,6 +14,21 @@ fn the_stream_goes_on_after_cassandra_was_killed() {
     survives("cassandra");
 }
 
+/// Nothing arrives, so nothing fails: it is asked for.
+#[test]
+fn an_idle_stream_says_that_kafka_is_away_and_is_ready_when_it_is_back() {
+    let _servers = with_servers_to_break();
+    let world = World::prepared("idle_without_kafka");
+    let stream = world.start(&["stream"]);
+    world.wait_until_ready();
+    infra(&["kill", "kafka"]);
+    world.wait_until_stalled(&["broker"]);
+    infra(&["up", "kafka"]);
+    world.wait_until_ready();
+    let ended = stream.terminate();
+    assert_eq!(ended.code(), 0, "stream after SIGTERM:\n{}", ended.said);
+}
+
 fn survives(service: &str) {
     let _servers = with_servers_to_break();
     let world = World::prepared(&format!("without_{service}"));

@@ -145,6 +145,7 @@ impl Desk {
             future_bound_ms: self.future_bound_ms,
         });
         intake.connected(arrival, &mut self.output);
+        feed::heard(&self.slots[slot].feed, arrival.at_us);
         self.slots[slot].intake = Some(intake);
     }
 
@@ -161,11 +162,14 @@ impl Desk {
         let output = &mut self.output;
         match happening {
             Happening::Frame { raw, frame } => {
-                feed::frame(feed, arrival.at_us);
+                feed::heard(feed, arrival.at_us);
                 intake.accept_frame(&raw, frame, arrival, output);
             }
             Happening::Subscribed { symbols } => intake.subscribed(symbols, arrival, output),
-            Happening::Alive => intake.confirm(arrival),
+            Happening::Alive => {
+                feed::heard(feed, arrival.at_us);
+                intake.confirm(arrival);
+            }
             Happening::Heartbeat => intake.heartbeat(arrival, output),
             Happening::Silence { detail } => intake.silence(arrival, &detail, output),
             Happening::Disconnected { detail } => intake.disconnected(arrival, &detail, output),

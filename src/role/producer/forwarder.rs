@@ -5,16 +5,20 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::embedded::spool::{Batch, Spool};
 use crate::error::{Error, Result};
+use crate::http::Readiness;
 use crate::port::{OutRecord, Published, Publisher};
 use crate::runtime::{Backoff, BackoffBounds, Pace};
 use crate::telemetry::feed as events;
 
 /// How long the spool is asked for the next batch before acknowledgements are looked at.
 const ASK_EVERY: Duration = Duration::from_millis(10);
+/// A log that acknowledges nothing for so long, of what it was given, is away: Kafka's client waits
+/// for its broker without a word.
+const QUIET_AFTER: Duration = Duration::from_secs(5);
 /// Waits between attempts to reach the log.
 const WAITS: BackoffBounds = BackoffBounds {
     initial: Duration::from_millis(100),
@@ -42,11 +46,12 @@ struct Shared {
 
 impl SpooledPublisher {
     /// The log may be away when the spool knows the partition count from an earlier run.
+    /// `readiness` is told when it goes and comes back.
     ///
     /// # Errors
     /// `Unavailable` when it is away at the very first start; `Config` when its topics are not as
     /// they must be, or records for another partition count wait.
-    pub fn start(spool: Spool, mut connect: Connect) -> Result<Self> {
+    pub fn start(spool: Spool, readiness: Readiness, mut connect: Connect) -> Result<Self> {
         let first = match (connect(), spool.partition_count()) {
             (Ok(publisher), _) => {
                 spool.pin_partition_count(publisher.partition_count())?;
@@ -64,8 +69,13 @@ impl SpooledPublisher {
             events::spool_resumed(waiting);
         }
         let shared = Arc::new(Shared::default());
-        let forwarder =
-            Forwarder { spool: spool.clone(), connect, shared: Arc::clone(&shared), earlier: 0 };
+        let forwarder = Forwarder {
+            spool: spool.clone(),
+            connect,
+            readiness,
+            shared: Arc::clone(&shared),
+            earlier: 0,
+        };
         let thread = std::thread::Builder::new()
             .name("forwarder".into())
             .spawn(move || forwarder.run(first))
@@ -120,6 +130,7 @@ impl Publisher for SpooledPublisher {
 struct Forwarder {
     spool: Spool,
     connect: Connect,
+    readiness: Readiness,
     shared: Arc<Shared>,
     /// Records acknowledged over earlier connections.
     earlier: u64,
@@ -148,7 +159,10 @@ impl Forwarder {
                 sent
             });
             match sent {
-                Err(away @ Error::Unavailable(_)) => events::log_away(&away),
+                Err(away @ Error::Unavailable(_)) => {
+                    events::log_away(&away);
+                    self.readiness.set_not_ready(format!("{away}; the spool keeps what arrives"));
+                }
                 done_or_final => return done_or_final,
             }
             if self.spool.is_abandoned() {
@@ -163,7 +177,13 @@ impl Forwarder {
         let mut sent: VecDeque<i64> = VecDeque::new();
         let mut settled = 0;
         let mut waiting: Option<Batch> = None;
+        let mut hearing = Hearing::began(&self.readiness);
         loop {
+            if sent.is_empty() || settled < publisher.acknowledged_batches() {
+                hearing.answered();
+            } else {
+                hearing.unanswered();
+            }
             while settled < publisher.acknowledged_batches() {
                 settled += 1;
                 backoff.reset();
@@ -195,6 +215,39 @@ impl Forwarder {
                     std::thread::sleep(ASK_EVERY);
                 }
             }
+        }
+    }
+}
+
+/// Whether the log answers, told when that changes.
+struct Hearing<'a> {
+    readiness: &'a Readiness,
+    answered: Instant,
+    is_quiet: bool,
+}
+
+impl<'a> Hearing<'a> {
+    /// With a connection that has just been made.
+    fn began(readiness: &'a Readiness) -> Self {
+        readiness.set_ready();
+        Self { readiness, answered: Instant::now(), is_quiet: false }
+    }
+
+    /// It acknowledged something, or there is nothing that it could.
+    fn answered(&mut self) {
+        self.answered = Instant::now();
+        if std::mem::take(&mut self.is_quiet) {
+            self.readiness.set_ready();
+        }
+    }
+
+    fn unanswered(&mut self) {
+        if !self.is_quiet && self.answered.elapsed() >= QUIET_AFTER {
+            self.is_quiet = true;
+            let seconds = QUIET_AFTER.as_secs();
+            let quiet = format!("the log has acknowledged nothing for {seconds} s and more");
+            events::log_away(&Error::Unavailable(quiet.clone()));
+            self.readiness.set_not_ready(format!("{quiet}; the spool keeps what arrives"));
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod instrument;
 mod keys;
 pub mod market;
 pub mod new_york;
+mod plain;
 pub mod print;
 pub mod recording;
 mod source;

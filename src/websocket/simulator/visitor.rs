@@ -19,6 +19,7 @@ use super::fault::{Delivery, Faults};
 use super::framing::Framer;
 use super::hub::Batch;
 use super::keys::{KeyInUse, Keys};
+use super::plain::Page;
 use crate::codec::finnhub;
 use crate::websocket::address::percent_decoded;
 
@@ -36,6 +37,11 @@ enum Leave {
 pub(super) async fn serve(server: Arc<Server>, stream: TcpStream) {
     // Small frames must not wait for each other; a failure costs only speed.
     let _ = stream.set_nodelay(true);
+    if let Ok(Some(page)) = timeout(super::HANDSHAKE_WITHIN, Page::asked_of(&stream)).await {
+        // Whoever asked may be gone again.
+        let _ = timeout(super::HANDSHAKE_WITHIN, page.send(stream)).await;
+        return;
+    }
     let Ok(Ok((mut socket, key))) =
         timeout(super::HANDSHAKE_WITHIN, upgrade(&server.keys, stream)).await
     else {
