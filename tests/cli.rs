@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "up",
     "producer",
     "stream",
@@ -18,6 +18,7 @@ const COMMANDS: [&str; 15] = [
     "bars",
     "trades",
     "explain",
+    "serve",
     "audit",
     "rebuild",
     "reset",

@@ -125,6 +125,25 @@ pub struct StateView {
     pub partitions: Vec<PartitionView>,
 }
 
+/// What is known where there is no pipeline in this process.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StoreView {
+    /// When this was asked for, by the server's clock.
+    pub now: i64,
+    /// From the stored feed events, which come with the trades.
+    pub feed: FeedView,
+    /// Of which there are trades.
+    pub symbols: usize,
+}
+
+/// What `/api/v1/state` answers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(super) enum ShownState {
+    Pipeline(StateView),
+    Store(StoreView),
+}
+
 impl StateView {
     pub(super) fn of(report: &BeatReport) -> Self {
         let partitions = &report.partitions;

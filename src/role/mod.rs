@@ -10,6 +10,7 @@ pub mod producer;
 mod range_query;
 pub mod rebuild;
 pub mod reset;
+pub mod serve;
 pub mod simulate;
 pub mod status;
 pub mod stream;

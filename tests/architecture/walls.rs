@@ -29,8 +29,11 @@ const ARROWS: [(&str, &[&str]); 18] = [
 const ADAPTER: &[&str] = &["model", "codec", "port", "config", "telemetry", "runtime", "error"];
 
 /// Vendor crates and the rooms they live in. A dependency that is missing here is an error.
-const HOMES: [(&str, &[&str]); 36] = [
+const HOMES: [(&str, &[&str]); 41] = [
     ("apache_avro", &["codec"]),
+    ("arrow_array", &["codec"]),
+    ("arrow_ipc", &["codec"]),
+    ("arrow_schema", &["codec"]),
     ("axum", &["http"]),
     ("base64", &["http", "registry"]),
     (
@@ -46,6 +49,7 @@ const HOMES: [(&str, &[&str]); 36] = [
     ("flate2", &["role", "websocket"]),
     ("futures_util", &["cassandra", "http", "websocket"]),
     ("libc", &["runtime"]),
+    ("parquet", &["codec"]),
     ("prometheus", &["telemetry"]),
     ("rand", &["cassandra", "kafka", "runtime", "websocket", "role"]),
     ("rand_chacha", &["websocket"]),
@@ -56,13 +60,14 @@ const HOMES: [(&str, &[&str]); 36] = [
     ("scylla", &["cassandra"]),
     ("serde", EVERYWHERE),
     ("serde_json", &["codec", "config", "cassandra", "registry", "websocket", "http", "role"]),
-    ("sha2", &["role"]),
+    ("sha2", &["http", "role"]),
     ("strsim", &["config", "role"]),
     ("thiserror", &["error", "cassandra", "embedded", "kafka", "websocket"]),
     ("tokio", &["runtime", "kafka", "cassandra", "http", "websocket", "role"]),
     ("tokio_rustls", &[]),
     ("tokio_stream", &["http"]),
     ("tokio_tungstenite", &["websocket"]),
+    ("tower_http", &["http"]),
     (
         "tracing",
         &[

@@ -170,6 +170,8 @@ export class PipelinePanel {
   }
 
   show(state) {
+    // `ticksmith serve` has no pipeline to count for.
+    if (!state.counts) return;
     for (const [key] of COUNTS) {
       this.#share[key].style.flexGrow = state.counts[key];
       const rate = element('small', '', `${count(Math.round(state.rates[key] * 10) / 10)}/s`);
