@@ -18,7 +18,7 @@ pub(super) const LIMIT_MAX: usize = 10_000;
 pub(super) const INSTANT_MIN_MS: i64 = -62_135_596_800_000;
 pub(super) const INSTANT_MAX_MS: i64 = 253_402_300_799_999;
 /// Symbols named in one request.
-const SYMBOLS_MAX: usize = 1_000;
+pub(super) const SYMBOLS_MAX: usize = 1_000;
 
 /// Every parameter that an operation may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,9 +153,12 @@ impl Asked {
 
     /// The symbols of a list, in its order; none when there is no list.
     pub fn symbols(&self) -> Result<Vec<String>, Problem> {
-        let symbols = self.text(Parameter::Symbols).unwrap_or_default().split(',');
-        let symbols = symbols.filter(|symbol| !symbol.is_empty()).map(str::to_owned);
-        let symbols: Vec<String> = symbols.collect();
+        let Some(text) = self.text(Parameter::Symbols) else { return Ok(Vec::new()) };
+        let symbols: Vec<String> = text.split(',').map(str::to_owned).collect();
+        if symbols.iter().any(String::is_empty) {
+            let detail = format!("'symbols' is '{text}'; give A,B without an empty one");
+            return Err(Problem::bad_parameter(detail));
+        }
         if symbols.len() > SYMBOLS_MAX {
             let detail = format!("'symbols' names {}; at most {SYMBOLS_MAX}", symbols.len());
             return Err(Problem::bad_parameter(detail));
@@ -261,9 +264,14 @@ mod tests {
     }
 
     #[test]
-    fn lists_leave_out_what_is_empty() {
-        let symbols = asked("symbols=AAPL,,BINANCE:BTCUSDT,").symbols().expect("few");
+    fn a_list_names_at_least_one_and_not_too_many() {
+        let symbols = asked("symbols=AAPL,BINANCE:BTCUSDT").symbols().expect("two");
         assert_eq!(symbols, ["AAPL", "BINANCE:BTCUSDT"]);
-        asked(&format!("symbols={}", "A,".repeat(1_001))).symbols().expect_err("many");
+        assert!(asked("limit=1").symbols().expect("no list").is_empty());
+        let many = |count: usize| vec!["A"; count].join(",");
+        asked(&format!("symbols={}", many(1_000))).symbols().expect("as many as may be");
+        for list in ["", ",", "A,", "A,,B", &many(1_001)] {
+            asked(&format!("symbols={list}")).symbols().expect_err(list);
+        }
     }
 }

@@ -5,7 +5,9 @@ mod schemas;
 
 use serde_json::{Map, Value, json};
 
-use super::asked::{INSTANT_MAX_MS, INSTANT_MIN_MS, LIMIT_DEFAULT, LIMIT_MAX, Parameter};
+use super::asked::{
+    INSTANT_MAX_MS, INSTANT_MIN_MS, LIMIT_DEFAULT, LIMIT_MAX, Parameter, SYMBOLS_MAX,
+};
 use super::format::Format;
 use super::live_reader::KINDS;
 use super::market::TIERS;
@@ -117,7 +119,10 @@ fn described(parameter: Parameter, intervals: &[String]) -> (&'static str, Value
         Parameter::Symbol => ("Only of this symbol.", json!({ "type": "string" })),
         Parameter::Symbols => {
             let items = json!({ "type": "string", "minLength": 1 });
-            ("Only of these symbols.", json!({ "type": "array", "items": items }))
+            let list = json!({
+                "type": "array", "items": items, "minItems": 1, "maxItems": SYMBOLS_MAX,
+            });
+            ("Only of these symbols.", list)
         }
         Parameter::Events => {
             let items = json!({ "enum": KINDS });

@@ -79,7 +79,8 @@ def plain(row):
 
 def milliseconds(instant):
     instant = instant.replace(tzinfo=datetime.timezone.utc)
-    return (instant - datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)) // datetime.timedelta(milliseconds=1)
+    epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+    return (instant - epoch) // datetime.timedelta(milliseconds=1)
 
 
 def pages(url, name, symbol, arguments, limit):
@@ -102,7 +103,8 @@ def compare(name, symbol, found, wanted):
     assert len(found) == len(wanted), f"{name} of {symbol}: {len(found)} rows, the table has {len(wanted)}"
     for one, other in zip(found, wanted):
         for column, value in other.items():
-            assert one[column] == value, f"{name} of {symbol}: {column} is {one[column]!r}, stored is {value!r}: {other}"
+            told = f"{name} of {symbol}: {column} is {one[column]!r}, stored is {value!r}: {other}"
+            assert one[column] == value, told
 
 
 def compare_forms(url, name, symbol, arguments):
