@@ -168,9 +168,9 @@ impl Asked {
 
     /// The same request for the rows that come after `cursor`, relative to this host.
     pub fn next(&self, cursor: &str) -> String {
-        let of_cursor = |pair: &&str| !pair.split('=').next().is_some_and(|it| it == "cursor");
+        let is_other = |pair: &&str| pair.split('=').next() != Some("cursor");
         let query = self.uri.query().unwrap_or_default().split('&');
-        let kept = query.filter(|pair| !pair.is_empty()).filter(of_cursor);
+        let kept = query.filter(|pair| !pair.is_empty()).filter(is_other);
         let cursor = format!("cursor={}", escape(cursor));
         let pairs: Vec<&str> = kept.chain([cursor.as_str()]).collect();
         format!("{}?{}", self.uri.path(), pairs.join("&"))
