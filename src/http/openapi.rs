@@ -118,7 +118,7 @@ fn described(parameter: Parameter, intervals: &[String]) -> (&'static str, Value
         }
         Parameter::Symbol => ("Only of this symbol.", json!({ "type": "string" })),
         Parameter::Symbols => {
-            let items = json!({ "type": "string", "minLength": 1 });
+            let items = json!({ "type": "string", "pattern": "^[^,]+$" });
             let list = json!({
                 "type": "array", "items": items, "minItems": 1, "maxItems": SYMBOLS_MAX,
             });
