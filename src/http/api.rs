@@ -15,7 +15,9 @@ use tokio::sync::Semaphore;
 use super::assets::assets_router;
 use super::health::{Readiness, health_router};
 use super::history::{explain, gaps, revisions};
+use super::indicators::indicators;
 use super::live_hub::LiveHub;
+use super::overview::overview;
 use super::problem::Problem;
 use super::rows::{BarRow, TradeRow};
 use super::state::StateView;
@@ -30,7 +32,7 @@ const STREAMS_MAX: usize = 256;
 const LIMIT_DEFAULT: usize = 500;
 const LIMIT_MAX: usize = 10_000;
 /// The end of year 9999: far enough, and within every store's timestamps.
-const FOREVER_MS: i64 = 253_402_300_799_999;
+pub(super) const FOREVER_MS: i64 = 253_402_300_799_999;
 
 /// What the handlers read from. Cloning shares it.
 #[derive(Clone)]
@@ -39,7 +41,7 @@ pub struct ApiContext {
     pub(super) explainer: Arc<dyn Explain>,
     pub(super) hub: Arc<LiveHub>,
     pub(super) streams: Arc<Semaphore>,
-    intervals: Arc<[Interval]>,
+    pub(super) intervals: Arc<[Interval]>,
 }
 
 impl ApiContext {
@@ -94,6 +96,8 @@ pub fn dashboard_router(context: ApiContext, readiness: Readiness) -> Router {
         .route("/api/v1/gaps/{symbol}", get(gaps))
         .route("/api/v1/revisions/{symbol}", get(revisions))
         .route("/api/v1/explain/{symbol}", get(explain))
+        .route("/api/v1/indicators/{symbol}", get(indicators))
+        .route("/api/v1/overview", get(overview))
         .route("/api/v1/symbols", get(symbols))
         .route("/api/v1/state", get(state))
         .route("/api/v1/stream", get(stream))

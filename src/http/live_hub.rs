@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 use super::feed_board::FeedBoard;
 use super::health::Readiness;
 use super::rows::TradeRow;
-use super::state::{BarCounts, Rates, StateView};
+use super::state::{BarCounts, DivertedView, Rates, StateView};
 use crate::model::{Bar, Disposition, Interval, Judged, StoredEvent, Tally};
 use crate::port::{BeatReport, Clock, Live};
 
@@ -111,12 +111,14 @@ impl LiveHub {
     /// The picture after the last beat.
     pub fn state(&self) -> StateView {
         let (now_ms, now_us) = (self.clock.now_us().div_euclid(1_000), self.clock.monotonic_us());
+        let diverted = DivertedView::all();
         let board = self.board();
         StateView {
             now: now_ms,
             feed: board.feed.view(),
             bars: board.bar_counts,
             rates: board.rates(now_us),
+            diverted,
             ..StateView::of(&board.report)
         }
     }

@@ -29,7 +29,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
 const ADAPTER: &[&str] = &["model", "codec", "port", "config", "telemetry", "runtime", "error"];
 
 /// Vendor crates and the rooms they live in. A dependency that is missing here is an error.
-const HOMES: [(&str, &[&str]); 36] = [
+const HOMES: [(&str, &[&str]); 37] = [
     ("apache_avro", &["codec"]),
     ("axum", &["http"]),
     ("base64", &["http", "registry"]),
@@ -80,6 +80,7 @@ const HOMES: [(&str, &[&str]); 36] = [
     ("tracing_subscriber", &["telemetry"]),
     ("ureq", &["http", "registry"]),
     ("webpki_roots", &["cassandra"]),
+    ("yata", &["http"]),
     ("proptest", &[]),
     ("tempfile", &["role"]),
 ];
