@@ -67,6 +67,24 @@ fn what_stands_behind_a_bar_is_answered() {
 }
 
 #[test]
+fn indicators_and_the_overview_stand_over_the_stored_bars() {
+    let server = start();
+    let it = server.json("/api/v1/indicators/AAPL?interval=5m&names=vwap,sma20");
+    let rows = [0, 300_000].map(|ts| serde_json::json!({"ts": ts, "vwap": 101.0, "sma20": null}));
+    assert_eq!(it["names"], serde_json::json!(["vwap", "sma20"]));
+    assert_eq!(it["values"], serde_json::json!(rows));
+    let all = server.json("/api/v1/indicators/AAPL?interval=5m&to=1970-01-01T00:05:00Z");
+    assert_eq!(all["values"].as_array().map(Vec::len), Some(1));
+    assert!(all["values"][0].as_object().is_some_and(|row| row.contains_key("macd_signal")));
+    assert!(server.problem("/api/v1/indicators/AAPL?names=sma21", 422).contains("bollinger"));
+    assert!(server.problem("/api/v1/indicators/NOPE", 404).contains("'NOPE'"));
+    // Hours are what the day is made of, and this store has none.
+    let overview = server.json("/api/v1/overview");
+    assert_eq!((&overview["interval"], &overview["hidden"]), (&"1h".into(), &0.into()));
+    assert_eq!(overview["symbols"], serde_json::json!([]));
+}
+
+#[test]
 fn what_cannot_be_answered_says_why() {
     let server = start();
     assert!(server.problem("/api/v1/bars/NOPE?interval=5m", 404).contains("'NOPE'"));

@@ -36,6 +36,7 @@ pub(super) enum Parameter {
     Symbol,
     Symbols,
     Events,
+    Names,
 }
 
 impl Parameter {
@@ -52,6 +53,7 @@ impl Parameter {
             Self::Symbol => "symbol",
             Self::Symbols => "symbols",
             Self::Events => "events",
+            Self::Names => "names",
         }
     }
 }

@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 
 use super::feed_board::FeedBoard;
 use super::health::Readiness;
-use super::state::{BarCounts, Rates, ShownState, StateView, StoreView};
+use super::state::{BarCounts, DivertedView, Rates, ShownState, StateView, StoreView};
 use crate::model::{Bar, Disposition, Interval, Judged, StoredEvent, Tally};
 use crate::port::{BeatReport, Clock, Live};
 
@@ -149,12 +149,14 @@ impl LiveHub {
     /// The picture after the last beat.
     pub fn state(&self) -> StateView {
         let (now_ms, now_us) = (self.clock.now_us().div_euclid(1_000), self.clock.monotonic_us());
+        let diverted = DivertedView::all();
         let board = self.board();
         StateView {
             now: now_ms,
             feed: board.feed.view(),
             bars: board.bar_counts,
             rates: board.rates(now_us),
+            diverted,
             ..StateView::of(&board.report)
         }
     }
@@ -163,7 +165,7 @@ impl LiveHub {
     pub(super) fn shown_state(&self) -> ShownState {
         let known_symbols = self.board().known_symbols;
         match known_symbols {
-            None => ShownState::Pipeline(self.state()),
+            None => ShownState::Pipeline(Box::new(self.state())),
             Some(symbols) => {
                 let (now_us, board) = (self.clock.now_us(), self.board());
                 let feed = board.feed.view_from_afar(now_us);

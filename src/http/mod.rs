@@ -12,12 +12,14 @@ mod feed_board;
 mod format;
 pub mod health;
 mod history;
+mod indicators;
 pub mod live_hub;
 mod live_reader;
 mod market;
 mod openapi;
 mod operations;
 mod origins;
+mod overview;
 mod page;
 pub mod probe;
 mod problem;
@@ -34,6 +36,8 @@ pub use explanation::ExplanationRow;
 pub use health::{Readiness, health_router, serve_health};
 pub use live_hub::LiveHub;
 pub use server::Server;
-pub use state::{BarCounts, Counts, FeedView, PartitionView, Rates, StateView, StoreView};
+pub use state::{
+    BarCounts, Counts, DivertedView, FeedView, PartitionView, Rates, StateView, StoreView,
+};
 pub use store_poller::StorePoller;
 pub use stream_page::StreamBoard;

@@ -9,6 +9,7 @@ use super::asked::{
     INSTANT_MAX_MS, INSTANT_MIN_MS, LIMIT_DEFAULT, LIMIT_MAX, Parameter, SYMBOLS_MAX,
 };
 use super::format::Format;
+use super::indicators::Name;
 use super::live_reader::KINDS;
 use super::market::TIERS;
 use super::operations::{Answered, OPERATIONS, Operation};
@@ -128,6 +129,10 @@ fn described(parameter: Parameter, intervals: &[String]) -> (&'static str, Value
             let items = json!({ "enum": KINDS });
             let list = json!({ "type": "array", "items": items, "minItems": 1 });
             ("Only these updates.", list)
+        }
+        Parameter::Names => {
+            let items = json!({ "enum": Name::ALL.map(Name::as_str) });
+            ("Only these indicators.", json!({ "type": "array", "items": items, "minItems": 1 }))
         }
     }
 }

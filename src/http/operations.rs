@@ -11,9 +11,11 @@ use super::api::ApiContext;
 use super::asked::Parameter as P;
 use super::asked::{Asked, Parameter, Taken};
 use super::history::{explain, gaps, revisions};
+use super::indicators::indicators;
 use super::live_reader;
 use super::market::{bars, latest, state, symbols, trades};
 use super::openapi;
+use super::overview::overview;
 use super::problem::Problem;
 use super::socket::socket;
 use super::stream::stream;
@@ -44,7 +46,7 @@ pub(super) struct Operation {
 
 const PAGED: [Parameter; 5] = [P::From, P::To, P::Limit, P::Cursor, P::Format];
 
-pub(super) static OPERATIONS: [Operation; 11] = [
+pub(super) static OPERATIONS: [Operation; 13] = [
     Operation {
         path: "/api/v1/bars/{symbol}",
         id: "bars",
@@ -88,6 +90,22 @@ pub(super) static OPERATIONS: [Operation; 11] = [
         parameters: &[P::Interval, P::At],
         answered: Answered::Document("Explanation"),
         route: || get(explain),
+    },
+    Operation {
+        path: "/api/v1/indicators/{symbol}",
+        id: "indicators",
+        summary: "Indicators over the closed bars of a symbol: of the newest bars of a range.",
+        parameters: &[P::Names, P::Interval, P::From, P::To, P::Limit],
+        answered: Answered::Document("Indicators"),
+        route: || get(indicators),
+    },
+    Operation {
+        path: "/api/v1/overview",
+        id: "overview",
+        summary: "The last day of every symbol: price, change, volume, coverage, bars.",
+        parameters: &[],
+        answered: Answered::Document("Overview"),
+        route: || get(overview),
     },
     Operation {
         path: "/api/v1/latest",

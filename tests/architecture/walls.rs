@@ -29,7 +29,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
 const ADAPTER: &[&str] = &["model", "codec", "port", "config", "telemetry", "runtime", "error"];
 
 /// Vendor crates and the rooms they live in. A dependency that is missing here is an error.
-const HOMES: [(&str, &[&str]); 41] = [
+const HOMES: [(&str, &[&str]); 42] = [
     ("apache_avro", &["codec"]),
     ("arrow_array", &["codec"]),
     ("arrow_ipc", &["codec"]),
@@ -85,6 +85,7 @@ const HOMES: [(&str, &[&str]); 41] = [
     ("tracing_subscriber", &["telemetry"]),
     ("ureq", &["http", "registry"]),
     ("webpki_roots", &["cassandra"]),
+    ("yata", &["http"]),
     ("proptest", &[]),
     ("tempfile", &["role"]),
 ];

@@ -18,6 +18,8 @@ pub(super) fn all() -> Value {
         "State": state(),
         "Symbols": symbols(),
         "Explanation": explanation(),
+        "Indicators": indicators(),
+        "Overview": overview(),
         "ExplainedTrade": explained_trade(),
         "Share": share(),
         "Problem": problem(),
@@ -117,6 +119,8 @@ fn state() -> Value {
         ("open_windows", kind("integer")),
         ("counts", named("Counts")),
     ]);
+    let diverted =
+        [("disposition", kind("string")), ("reason", kind("string")), ("count", kind("integer"))];
     let bars = ["provisional", "closed", "corrected"].map(|name| (name, kind("integer")));
     let mut state = object([
         ("now", kind("integer")),
@@ -130,6 +134,7 @@ fn state() -> Value {
         ("open_windows", kind("integer")),
         ("flush_us", kind("integer")),
         ("commit_us", kind("integer")),
+        ("diverted", list(object(diverted))),
         ("partitions", list(partition)),
     ]);
     state["required"] = json!(["now", "feed", "symbols"]);
@@ -143,6 +148,55 @@ fn symbols() -> Value {
         ("symbols", list(kind("string"))),
         ("intervals", list(kind("string"))),
         ("version", kind("string")),
+    ])
+}
+
+fn indicators() -> Value {
+    let values = json!({
+        "type": "object",
+        "description": "ts, and a number or null for each line of each indicator.",
+        "properties": { "ts": { "type": "integer" } },
+        "required": ["ts"],
+        "additionalProperties": { "type": ["number", "null"] },
+    });
+    object([
+        ("symbol", kind("string")),
+        ("interval", kind("string")),
+        ("names", list(kind("string"))),
+        ("values", list(values)),
+    ])
+}
+
+fn overview() -> Value {
+    let bar = object([
+        ("ts", kind("integer")),
+        ("close", nullable("number")),
+        ("volume", kind("number")),
+        ("coverage", nullable("number")),
+        ("gap_ms", kind("integer")),
+        ("verdict", kind("string")),
+        ("state", kind("string")),
+    ]);
+    let symbol = object([
+        ("symbol", kind("string")),
+        ("last", nullable("number")),
+        ("last_time", nullable("integer")),
+        ("reference", nullable("number")),
+        ("reference_time", nullable("integer")),
+        ("change_percent", nullable("number")),
+        ("volume", nullable("number")),
+        ("turnover", kind("number")),
+        ("trade_count", kind("integer")),
+        ("coverage", nullable("number")),
+        ("gap_ms", kind("integer")),
+        ("session", nullable("string")),
+        ("bars", list(bar)),
+    ]);
+    object([
+        ("now", kind("integer")),
+        ("interval", kind("string")),
+        ("symbols", list(symbol)),
+        ("hidden", kind("integer")),
     ])
 }
 
