@@ -45,6 +45,7 @@ Examples:
     ticksmith explain --data ./data --symbol AAPL --at 2026-01-05T14:32:00Z
                                                why the bar of that time is what it is
     ticksmith audit --data ./data --symbol all   recompute every bar from bronze and compare
+    ticksmith serve --data ./data              dashboard and HTTP API over what it has stored
   With Kafka and Cassandra, in this order:
     ticksmith topics                           create the topics, or report what differs
     ticksmith cassandra-init                   create keyspace and tables
@@ -55,6 +56,7 @@ Examples:
     ticksmith doctor                           key, feed, topics, tables, clocks, disk, ports
     ticksmith smoke-test                       do trades come through?
     ticksmith bars --symbol AAPL --interval 1h --format csv
+    ticksmith serve                            dashboard and HTTP API on http://127.0.0.1:8501
     ticksmith rebuild --symbol AAPL --from 2026-01-05T14:00:00Z --to 2026-01-05T21:00:00Z
     ticksmith reset --by-duration 2h           what reading the last hours again would mean
   Without any feed:
@@ -117,6 +119,8 @@ pub enum Command {
     Trades(role::trades::Args),
     /// Explain one bar: what set its prices, where its volume went, gaps and corrections
     Explain(role::explain::Args),
+    /// Serve dashboard and HTTP API over what is stored
+    Serve(role::serve::Args),
     /// Recompute bars from bronze and compare them with those that are stored
     Audit(role::audit::Args),
     /// Recompute bars from bronze and store them as a new generation
@@ -143,7 +147,10 @@ impl Command {
     /// Whether it ends when it is told to, and drains first; the others are ended by a signal like
     /// any program.
     pub fn runs_until_stopped(&self) -> bool {
-        matches!(self, Self::Up(_) | Self::Producer(_) | Self::Stream(_) | Self::Simulate(_))
+        matches!(
+            self,
+            Self::Up(_) | Self::Producer(_) | Self::Stream(_) | Self::Simulate(_) | Self::Serve(_)
+        )
     }
 
     /// Puts the flags that were given over the configuration.
@@ -157,6 +164,7 @@ impl Command {
             Self::Bars(args) => args.apply(config),
             Self::Trades(args) => args.apply(config),
             Self::Explain(args) => args.apply(config),
+            Self::Serve(args) => args.apply(config),
             Self::Audit(args) => args.apply(config),
             Self::Rebuild(args) => args.apply(config),
             Self::Reset(args) => args.apply(config),
@@ -181,6 +189,7 @@ impl Command {
             Self::Bars(args) => role::bars::run(args, config),
             Self::Trades(args) => role::trades::run(args, config),
             Self::Explain(args) => role::explain::run(args, config),
+            Self::Serve(args) => role::serve::run(args, config),
             Self::Audit(args) => role::audit::run(args, config),
             Self::Rebuild(args) => role::rebuild::run(args, config),
             Self::Reset(args) => role::reset::run(args, config),

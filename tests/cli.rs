@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: &[&str] = &[
     "up",
     "producer",
     "stream",
@@ -18,6 +18,7 @@ const COMMANDS: [&str; 18] = [
     "bars",
     "trades",
     "explain",
+    "serve",
     "audit",
     "rebuild",
     "reset",

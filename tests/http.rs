@@ -1,238 +1,14 @@
 //! The HTTP room over a small store held in memory: what is answered, and what a live reader sees.
 
+#[path = "http_world/mod.rs"]
+mod http_world;
+
 use std::io::{BufRead, BufReader};
-use std::sync::Arc;
 
-use figment::Figment;
-use figment::providers::{Format, Toml};
+use http_world::{bar, judged, start, start_with};
 use serde_json::Value;
-use ticksmith::config::{Config, DEFAULTS, Http, Secret};
-use ticksmith::error::Result;
-use ticksmith::http::{ApiContext, LiveHub, Server, dashboard_router};
-use ticksmith::model::{
-    Amount, Bar, BarRevision, BarState, Disposition, FeedGap, GapCause, Interval, Judged, Origin,
-    PricePoint, RejectReason, RevisionWhy, Session, StoredEvent, Tally, Trade, Verdict,
-};
-use ticksmith::port::{
-    BarQuery, BeatReport, Clock, Contradiction, Live, PartitionReport, StoreReader, Tier,
-    TradeQuery,
-};
-use ticksmith::role::explain::Explainer;
-use ticksmith::runtime::{Shutdown, SystemClock};
-
-struct Memory {
-    bars: Vec<Bar>,
-    trades: Vec<Judged>,
-    gaps: Vec<FeedGap>,
-    revisions: Vec<BarRevision>,
-}
-
-impl StoreReader for Memory {
-    fn symbols(&self) -> Result<Vec<String>> {
-        Ok(vec!["AAPL".into(), "IC MARKETS:1".into()])
-    }
-
-    fn bars(&self, query: &BarQuery) -> Result<Vec<Bar>> {
-        let wanted = |bar: &&Bar| {
-            *bar.symbol == query.symbol
-                && bar.interval == query.interval
-                && (query.from_ms..query.to_ms).contains(&bar.window.start_ms)
-        };
-        Ok(self.bars.iter().filter(wanted).cloned().collect())
-    }
-
-    fn trades(&self, query: &TradeQuery) -> Result<Vec<Judged>> {
-        let wanted = |judged: &&Judged| {
-            judged.trade.symbol == query.symbol
-                && (query.tier == Tier::Bronze || judged.disposition.is_silver())
-                && (query.from_ms..query.to_ms).contains(&judged.trade.trade_time_ms)
-        };
-        Ok(self.trades.iter().filter(wanted).cloned().collect())
-    }
-
-    fn bar_symbols(&self, interval: Interval) -> Result<Vec<String>> {
-        let of_interval = self.bars.iter().filter(|bar| bar.interval == interval);
-        Ok(of_interval.map(|bar| bar.symbol.to_string()).collect())
-    }
-
-    fn revisions(&self, query: &BarQuery) -> Result<Vec<BarRevision>> {
-        let mut revisions = self.revisions.clone();
-        revisions.retain(|one| *one.bar.symbol == query.symbol);
-        Ok(revisions)
-    }
-
-    fn events(&self, _from_ms: i64, _to_ms: i64) -> Result<Vec<StoredEvent>> {
-        Ok(Vec::new())
-    }
-
-    fn gaps(&self, symbol: &str, from_ms: i64, to_ms: i64) -> Result<Vec<FeedGap>> {
-        let wanted = |gap: &&FeedGap| gap.symbol == symbol && gap.overlaps(from_ms, to_ms);
-        Ok(self.gaps.iter().filter(wanted).cloned().collect())
-    }
-
-    fn contradictions(&self, _query: &BarQuery) -> Result<Vec<Contradiction>> {
-        Ok(Vec::new())
-    }
-}
-
-fn interval(text: &str) -> Interval {
-    Interval::parse(text).expect("an interval")
-}
-
-fn bar(start_ms: i64, close: Option<f64>, state: BarState, revision: i64) -> Bar {
-    let point = close.map(|price| PricePoint {
-        price,
-        trade_time_ms: start_ms + 7,
-        connection: 1_760_000_000_000_000,
-        seq: 3,
-    });
-    Bar {
-        symbol: "AAPL".into(),
-        interval: interval("5m"),
-        window: interval("5m").window_of(start_ms),
-        open: point,
-        high: point,
-        low: point,
-        close: point,
-        volume: Amount::from_f64(120.5).expect("in range"),
-        vwap: close,
-        trade_count: 2,
-        excluded: Default::default(),
-        session: Some(Session::Regular),
-        coverage: None,
-        gap_ms: 0,
-        verdict: Verdict::Unknown,
-        state,
-        revision,
-        generation: 0,
-        conditions_version: 1,
-        late_included: 0,
-    }
-}
-
-fn judged(seq: i64, symbol: &str, disposition: Disposition) -> Judged {
-    Judged {
-        trade: Trade {
-            symbol: symbol.into(),
-            price: 100.0 + seq as f64,
-            volume: 5.0,
-            trade_time_ms: 300_000 + seq,
-            conditions: Some(vec!["1".into(), "8".into()]),
-            connection: 9,
-            seq,
-            received_at_us: 300_000_500,
-            feed: "test/0".into(),
-        },
-        origin: Origin { partition: 0, offset: seq },
-        disposition,
-        session: None,
-        updates_last: true,
-        updates_high_low: true,
-        updates_volume: true,
-        lateness: None,
-        behind_ms: 0,
-    }
-}
-
-struct Running {
-    url: String,
-    hub: Arc<LiveHub>,
-    stop: Shutdown,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.stop.request();
-    }
-}
-
-/// The rows of the first minutes of 1970 are fresh.
-struct FirstDay;
-
-impl Clock for FirstDay {
-    fn now_us(&self) -> i64 {
-        86_400_000_000
-    }
-
-    fn monotonic_us(&self) -> i64 {
-        0
-    }
-}
-
-fn defaults() -> Config {
-    Figment::from(Toml::string(DEFAULTS)).extract().expect("the defaults")
-}
-
-fn start() -> Running {
-    start_with("")
-}
-
-fn start_with(token: &str) -> Running {
-    let hub = Arc::new(LiveHub::new(Arc::new(SystemClock)));
-    let bars =
-        vec![bar(0, Some(101.0), BarState::Closed, 3), bar(300_000, None, BarState::Closed, 2)];
-    let rejected = Disposition::Rejected(RejectReason::TimeInFuture);
-    let trades = vec![judged(1, "AAPL", Disposition::Merged), judged(2, "AAPL", rejected)];
-    let gap = |from_ms: i64, to_ms: Option<i64>| FeedGap {
-        symbol: "AAPL".into(),
-        feed: "test/0".into(),
-        connection: 9,
-        from_ms,
-        to_ms,
-        next_connection: None,
-        cause: GapCause::Silence,
-        lost_records: 0,
-        told_at: 0,
-        detail: "no word for 30 s".into(),
-    };
-    let gaps = vec![gap(290_000, Some(310_000)), gap(900_000, None)];
-    let revisions = vec![BarRevision { bar: bars[1].clone(), why: RevisionWhy::FeedGap }];
-    let reader = Arc::new(Memory { bars, trades, gaps, revisions });
-    let explainer = Explainer::new(&defaults(), Arc::new(FirstDay)).expect("an explainer");
-    let intervals = [interval("5m"), interval("1h")];
-    let context = ApiContext::new(reader, Arc::new(explainer), hub.clone(), &intervals);
-    let router = dashboard_router(context, hub.readiness());
-    let http = Http { token: Secret::new(token), ..defaults().http };
-    let server = Server::bind(&http, 0, "--port").expect("a free port");
-    let (url, stop) = (server.url(), Shutdown::default());
-    let stopped = stop.clone();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let serving = server.serve(router, async move { stopped.requested().await });
-        runtime.expect("a runtime").block_on(serving).expect("serves");
-    });
-    Running { url, hub, stop }
-}
-
-impl Running {
-    fn get(&self, path: &str) -> (u16, String, String) {
-        let agent: ureq::Agent =
-            ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        let mut response = agent.get(format!("{}{path}", self.url)).call().expect("an answer");
-        let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok());
-        let kind = kind.unwrap_or_default().to_owned();
-        let text = response.body_mut().read_to_string().expect("text");
-        (response.status().as_u16(), kind, text)
-    }
-
-    fn json(&self, path: &str) -> Value {
-        let (status, _, text) = self.get(path);
-        assert_eq!(status, 200, "{path}: {text}");
-        serde_json::from_str(&text).expect("json")
-    }
-
-    fn problem(&self, path: &str, expected_status: u16) -> String {
-        let (status, kind, text) = self.get(path);
-        assert_eq!(
-            (status, kind.as_str()),
-            (expected_status, "application/problem+json"),
-            "{path}"
-        );
-        let problem: Value = serde_json::from_str(&text).expect("json");
-        assert_eq!(problem["status"], expected_status);
-        problem["detail"].as_str().expect("a sentence").to_owned()
-    }
-}
+use ticksmith::model::{Bar, BarState, Disposition, RejectReason, Tally};
+use ticksmith::port::{BeatReport, Live, PartitionReport};
 
 #[test]
 fn bars_and_trades_have_the_columns_of_the_tables() {
@@ -291,6 +67,24 @@ fn what_stands_behind_a_bar_is_answered() {
 }
 
 #[test]
+fn indicators_and_the_overview_stand_over_the_stored_bars() {
+    let server = start();
+    let it = server.json("/api/v1/indicators/AAPL?interval=5m&names=vwap,sma20");
+    let rows = [0, 300_000].map(|ts| serde_json::json!({"ts": ts, "vwap": 101.0, "sma20": null}));
+    assert_eq!(it["names"], serde_json::json!(["vwap", "sma20"]));
+    assert_eq!(it["values"], serde_json::json!(rows));
+    let all = server.json("/api/v1/indicators/AAPL?interval=5m&to=1970-01-01T00:05:00Z");
+    assert_eq!(all["values"].as_array().map(Vec::len), Some(1));
+    assert!(all["values"][0].as_object().is_some_and(|row| row.contains_key("macd_signal")));
+    assert!(server.problem("/api/v1/indicators/AAPL?names=sma21", 422).contains("bollinger"));
+    assert!(server.problem("/api/v1/indicators/NOPE", 404).contains("'NOPE'"));
+    // Hours are what the day is made of, and this store has none.
+    let overview = server.json("/api/v1/overview");
+    assert_eq!((&overview["interval"], &overview["hidden"]), (&"1h".into(), &0.into()));
+    assert_eq!(overview["symbols"], serde_json::json!([]));
+}
+
+#[test]
 fn what_cannot_be_answered_says_why() {
     let server = start();
     assert!(server.problem("/api/v1/bars/NOPE?interval=5m", 404).contains("'NOPE'"));
@@ -303,7 +97,11 @@ fn what_cannot_be_answered_says_why() {
         ("from=2000&to=1000", "'from' is after 'to'"),
         ("limit=0", "1 to 10000"),
         ("limit=10001", "1 to 10000"),
-        ("to=-5", "'to'"),
+        ("to=253402300800000", "'to'"),
+        ("limit=5&limit=6", "'limit' is given twice"),
+        ("limt=5", "there are interval, from, to, limit, cursor, format"),
+        ("cursor=5", "'cursor' is '5'"),
+        ("format=xml", "json, csv, arrow, parquet"),
     ] {
         let detail = server.problem(&format!("/api/v1/bars/AAPL?{parameters}"), 422);
         assert!(detail.contains(named), "{parameters}: {detail}");

@@ -5,4 +5,4 @@ pub mod avro;
 pub mod csv;
 pub mod finnhub;
 pub mod row;
-pub mod trades_csv;
+pub mod table;

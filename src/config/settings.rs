@@ -185,7 +185,7 @@ sections! {
         feed_gaps_days: u32,
     }
     Embedded { data: String, log_retention_hours: u32 }
-    Http { bind: String, port: u16, token: Secret }
+    Http { bind: String, port: u16, token: Secret, cors_origins: Vec<String> }
     Simulator { port: u16, key: String, rate: f64, seed: u64 }
     Log { level: String, format: LogFormat, otlp_url: String }
 }

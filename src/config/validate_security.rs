@@ -15,6 +15,7 @@ pub(super) fn check(checks: &mut Checks<'_>) {
     check_kafka_certificates(checks, &config.kafka);
     check_cassandra(checks, &config.cassandra);
     check_token(checks, config.http.token.reveal());
+    check_origins(checks, &config.http.cors_origins);
 }
 
 fn check_login(checks: &mut Checks<'_>, kafka: &Kafka) {
@@ -79,6 +80,20 @@ fn check_pair(checks: &mut Checks<'_>, certificate: &(&str, bool), key: &(&str, 
         let problem = format!("is empty, but {other} is set");
         checks.require(!is_empty || *other_is_empty, path, &problem, "name both files, or neither");
     }
+}
+
+fn check_origins(checks: &mut Checks<'_>, origins: &[String]) {
+    let is_origin = |origin: &String| {
+        let host = origin.strip_prefix("https://").or(origin.strip_prefix("http://"));
+        let is_plain = |host: &str| {
+            let has_more = host.contains(['/', '?', '#', '@', '*']);
+            !host.is_empty() && !has_more && host.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        origin == "*" || host.is_some_and(is_plain)
+    };
+    let problem = "holds something that is no origin";
+    let remedy = "give each as https://host or http://host:port, without a path, or \"*\"";
+    checks.require(origins.iter().all(is_origin), "http.cors_origins", problem, remedy);
 }
 
 fn check_token(checks: &mut Checks<'_>, token: &str) {

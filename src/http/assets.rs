@@ -17,19 +17,41 @@ pub(super) const CSS: &str = "text/css; charset=utf-8";
 pub(super) const SVG: &str = "image/svg+xml";
 const TEXT: &str = "text/plain; charset=utf-8";
 
+/// One of our own modules.
+macro_rules! module {
+    ($name:literal) => {
+        (
+            concat!("/assets/", $name, ".js"),
+            JAVASCRIPT,
+            include_str!(concat!("dashboard/", $name, ".js")),
+        )
+    };
+}
+
 /// Path, content type, content.
 pub(super) type Asset = (&'static str, &'static str, &'static str);
 
-const ASSETS: [Asset; 11] = [
+const ASSETS: [Asset; 22] = [
     ("/", HTML, include_str!("dashboard/index.html")),
     ("/assets/style.css", CSS, include_str!("dashboard/style.css")),
-    ("/assets/app.js", JAVASCRIPT, include_str!("dashboard/app.js")),
-    ("/assets/chart.js", JAVASCRIPT, include_str!("dashboard/chart.js")),
-    ("/assets/completeness.js", JAVASCRIPT, include_str!("dashboard/completeness.js")),
-    ("/assets/explanation.js", JAVASCRIPT, include_str!("dashboard/explanation.js")),
-    ("/assets/panels.js", JAVASCRIPT, include_str!("dashboard/panels.js")),
-    ("/assets/format.js", JAVASCRIPT, include_str!("dashboard/format.js")),
+    ("/assets/pages.css", CSS, include_str!("dashboard/pages.css")),
     ("/favicon.svg", SVG, include_str!("dashboard/favicon.svg")),
+    module!("app"),
+    module!("bars"),
+    module!("chart"),
+    module!("chart_page"),
+    module!("completeness"),
+    module!("elements"),
+    module!("explanation"),
+    module!("format"),
+    module!("hover"),
+    module!("indicators"),
+    module!("live"),
+    module!("overview"),
+    module!("palette"),
+    module!("panels"),
+    module!("pipeline"),
+    module!("sparkline"),
     (
         "/assets/lightweight-charts.js",
         JAVASCRIPT,

@@ -3,10 +3,10 @@
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
-use super::rows::{BarRow, EventRow, GapRow, RevisionRow, TradeRow};
+use crate::codec::table::Object;
 use crate::model::{
     ConditionMeaning, Difference, Exclusion, ExclusionReason, ExplainedTrade, Explanation,
-    ForbiddenVolume, GapInside, Listed, PriceSetter, VolumeSplit,
+    FeedEvent, FeedGap, ForbiddenVolume, GapInside, Judged, Listed, PriceSetter, VolumeSplit,
 };
 
 /// What `ticksmith explain --format json` prints and `/api/v1/explain` answers.
@@ -22,7 +22,7 @@ impl Serialize for ExplanationRow {
         row.serialize_field("interval", &it.interval.to_string())?;
         row.serialize_field("ts", &it.window.start_ms)?;
         row.serialize_field("window_end", &it.window.end_ms)?;
-        row.serialize_field("bar", &it.bar.clone().map(BarRow))?;
+        row.serialize_field("bar", &it.bar.as_ref().map(Object))?;
         row.serialize_field("completeness", &it.completeness_text)?;
         row.serialize_field("agreement", it.agreement.as_str())?;
         row.serialize_field("agreement_text", &it.agreement_text)?;
@@ -43,7 +43,7 @@ impl Serialize for ExplanationRow {
         row.serialize_field("unlisted_gap_ms", &it.unlisted_gap_ms)?;
         let events = it.events.iter().map(|stored| EventRow::from(&stored.event));
         row.serialize_field("events", &events.collect::<Vec<_>>())?;
-        let revisions = it.revisions.iter().cloned().map(RevisionRow::from);
+        let revisions = it.revisions.iter().map(Object);
         row.serialize_field("revisions", &revisions.collect::<Vec<_>>())?;
         row.end()
     }
@@ -88,21 +88,19 @@ fn price(setter: &PriceSetter) -> PriceRow<'_> {
 #[derive(serde::Serialize)]
 struct ExplainedRow<'a> {
     #[serde(flatten)]
-    trade: TradeRow,
+    trade: Object<'a, Judged>,
     /// `reason` is that of the disposition; this is why it set no price.
     exclusion: Option<&'static str>,
     meanings: Vec<MeaningRow<'a>>,
-    late_by_ms: Option<i64>,
     why: &'a str,
 }
 
 impl<'a> From<&'a ExplainedTrade> for ExplainedRow<'a> {
     fn from(one: &'a ExplainedTrade) -> Self {
         Self {
-            trade: TradeRow::from(&one.judged),
+            trade: Object(&one.judged),
             exclusion: one.reason.map(ExclusionReason::as_str),
             meanings: one.conditions.iter().map(meaning).collect(),
-            late_by_ms: one.judged.lateness.map(|lateness| lateness.late_by_ms),
             why: &one.why,
         }
     }
@@ -199,10 +197,38 @@ struct DivertedRow {
 #[derive(serde::Serialize)]
 struct GapInsideRow<'a> {
     #[serde(flatten)]
-    gap: GapRow<'a>,
+    gap: Object<'a, FeedGap>,
     inside_ms: i64,
 }
 
 fn gap(one: &GapInside) -> GapInsideRow<'_> {
-    GapInsideRow { gap: GapRow::from(&one.gap), inside_ms: one.inside_ms }
+    GapInsideRow { gap: Object(&one.gap), inside_ms: one.inside_ms }
+}
+
+/// One row of `feed_events`.
+#[derive(serde::Serialize)]
+struct EventRow<'a> {
+    at: i64,
+    connection: i64,
+    seq: i64,
+    kind: &'static str,
+    feed: &'a str,
+    feed_time: Option<i64>,
+    lost_records: i64,
+    detail: &'a str,
+}
+
+impl<'a> From<&'a FeedEvent> for EventRow<'a> {
+    fn from(event: &'a FeedEvent) -> Self {
+        Self {
+            at: event.at_us.div_euclid(1_000),
+            connection: event.connection,
+            seq: event.seq,
+            kind: event.kind.as_str(),
+            feed: &event.feed,
+            feed_time: event.feed_time_ms,
+            lost_records: event.lost_records,
+            detail: &event.detail,
+        }
+    }
 }

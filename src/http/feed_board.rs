@@ -6,9 +6,15 @@ use std::collections::BTreeMap;
 use super::state::FeedView;
 use crate::model::{FeedEvent, FeedEventKind};
 
+/// From afar, a feed of which nothing was heard for so long is away: its producer, or the stream
+/// that stores its heartbeats. They come every few seconds.
+const SILENT_AFTER_US: i64 = 60_000_000;
+
 #[derive(Debug, Default)]
 pub(super) struct FeedBoard {
     pub source: String,
+    /// The newest event, by the producer's clock.
+    heard_at_us: Option<i64>,
     /// By the feed's name, which is one key's connections in succession.
     feeds: BTreeMap<String, Feed>,
 }
@@ -35,6 +41,7 @@ impl FeedBoard {
             return;
         }
         feed.newest = (event.connection, event.seq);
+        self.heard_at_us = self.heard_at_us.max(Some(event.at_us));
         match event.kind {
             FeedEventKind::Connected | FeedEventKind::Heartbeat => feed.is_connected = true,
             FeedEventKind::Subscribed => {
@@ -47,6 +54,17 @@ impl FeedBoard {
             }
             FeedEventKind::Overflow | FeedEventKind::DecodeLoss => {}
         }
+    }
+
+    /// For one who reads stored events: a producer that was killed has said nothing of it.
+    pub fn view_from_afar(&self, now_us: i64) -> FeedView {
+        let silence_us = self.heard_at_us.map(|heard_at_us| now_us - heard_at_us);
+        let detail = match silence_us {
+            Some(silence_us) if silence_us <= SILENT_AFTER_US => return self.view(),
+            Some(silence_us) => format!("no word of the feed for {} s", silence_us / 1_000_000),
+            None => "no word of a feed lately".to_owned(),
+        };
+        FeedView { source: self.source.clone(), state: "disconnected", detail }
     }
 
     pub fn view(&self) -> FeedView {
@@ -81,6 +99,21 @@ mod tests {
             lost_records: 0,
             detail: format!("{} at {seq}", kind.as_str()),
         }
+    }
+
+    #[test]
+    fn from_afar_silence_is_away() {
+        let mut board = FeedBoard::default();
+        assert_eq!(board.view_from_afar(0).detail, "no word of a feed lately");
+        let mut connected = event("finnhub/0", 1, 1, FeedEventKind::Subscribed);
+        connected.at_us = 1_000_000;
+        board.take(&connected);
+        assert_eq!(board.view_from_afar(61_000_000), board.view());
+        let silent = board.view_from_afar(91_000_000);
+        assert_eq!(
+            (silent.state, &*silent.detail),
+            ("disconnected", "no word of the feed for 90 s")
+        );
     }
 
     #[test]

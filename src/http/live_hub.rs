@@ -1,5 +1,6 @@
 //! The latest of everything, for pages and progress lines: what the pipeline tells `port::Live` is
-//! folded into a small board, and each reader asks for what changed since it last looked.
+//! folded into a small board, and each reader asks for what changed since it last looked. In a
+//! process without a pipeline somebody polls the store for it (`store_poller`).
 //!
 //! A board instead of a queue per reader: it costs the pipeline the same with no reader and with a
 //! hundred, a slow reader gets the newest state and never a backlog, and memory is bounded.
@@ -11,8 +12,7 @@ use rustc_hash::FxHashMap;
 
 use super::feed_board::FeedBoard;
 use super::health::Readiness;
-use super::rows::TradeRow;
-use super::state::{BarCounts, Rates, StateView};
+use super::state::{BarCounts, DivertedView, Rates, ShownState, StateView, StoreView};
 use crate::model::{Bar, Disposition, Interval, Judged, StoredEvent, Tally};
 use crate::port::{BeatReport, Clock, Live};
 
@@ -32,6 +32,8 @@ pub struct LiveHub {
     clock: Arc<dyn Clock>,
     readiness: Readiness,
     board: Mutex<Board>,
+    /// What each open reader wants, for whoever polls for it.
+    followed: Mutex<FxHashMap<u64, Wanted>>,
 }
 
 #[derive(Default)]
@@ -42,6 +44,8 @@ struct Board {
     stored_version: u64,
     /// Beats so far.
     beat_count: u64,
+    /// In the store that is polled; `None`: a pipeline tells what happens.
+    known_symbols: Option<usize>,
     tapes: FxHashMap<Arc<str>, Tape>,
     latest_bar: Option<Bar>,
     bar_counts: BarCounts,
@@ -54,7 +58,7 @@ struct Board {
 #[derive(Default)]
 struct Tape {
     bars: Vec<(Interval, BarRing)>,
-    trades: VecDeque<(u64, TradeRow)>,
+    trades: VecDeque<(u64, Judged)>,
     quote: Option<(u64, Quote)>,
 }
 
@@ -73,18 +77,40 @@ pub(super) struct Quote {
     pub ts: i64,
 }
 
-/// Which bars and trades a reader wants; `None` wants all.
+/// Which bars and trades a reader wants.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Wanted {
-    pub symbol: Option<String>,
+    /// None of them: all.
+    pub symbols: Vec<String>,
+    /// `None`: every interval.
     pub interval: Option<Interval>,
+}
+
+impl Wanted {
+    /// As it is told to the reader.
+    pub fn to_json(&self) -> String {
+        let interval = self.interval.map(|interval| interval.to_string());
+        serde_json::json!({ "symbols": self.symbols, "interval": interval }).to_string()
+    }
+}
+
+/// Held by an open reader: what it wants is polled for as long.
+pub(super) struct Followed {
+    hub: Arc<LiveHub>,
+    number: u64,
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        self.hub.followed_board().remove(&self.number);
+    }
 }
 
 /// What changed since the cursor.
 #[derive(Debug, Default)]
 pub(super) struct News {
     pub bars: Vec<Bar>,
-    pub trades: Vec<TradeRow>,
+    pub trades: Vec<Judged>,
     /// Bars were pushed out before this reader saw them: it should read them from the store, once
     /// the next beat has put them there.
     pub missed: bool,
@@ -95,7 +121,19 @@ pub(super) struct News {
 impl LiveHub {
     /// Not ready until the pipeline says so.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, readiness: Readiness::not_yet("starting"), board: Mutex::default() }
+        Self {
+            clock,
+            readiness: Readiness::not_yet("starting"),
+            board: Mutex::default(),
+            followed: Mutex::default(),
+        }
+    }
+
+    /// For a process that has no pipeline and polls a store.
+    pub fn over_store(clock: Arc<dyn Clock>) -> Self {
+        let hub = Self::new(clock);
+        hub.board().known_symbols = Some(0);
+        hub
     }
 
     /// For `/readyz`; follows what the pipeline says.
@@ -111,13 +149,28 @@ impl LiveHub {
     /// The picture after the last beat.
     pub fn state(&self) -> StateView {
         let (now_ms, now_us) = (self.clock.now_us().div_euclid(1_000), self.clock.monotonic_us());
+        let diverted = DivertedView::all();
         let board = self.board();
         StateView {
             now: now_ms,
             feed: board.feed.view(),
             bars: board.bar_counts,
             rates: board.rates(now_us),
+            diverted,
             ..StateView::of(&board.report)
+        }
+    }
+
+    /// The same for readers: of a pipeline only where there is one in this process.
+    pub(super) fn shown_state(&self) -> ShownState {
+        let known_symbols = self.board().known_symbols;
+        match known_symbols {
+            None => ShownState::Pipeline(Box::new(self.state())),
+            Some(symbols) => {
+                let (now_us, board) = (self.clock.now_us(), self.board());
+                let feed = board.feed.view_from_afar(now_us);
+                ShownState::Store(StoreView { now: now_us.div_euclid(1_000), feed, symbols })
+            }
         }
     }
 
@@ -133,17 +186,13 @@ impl LiveHub {
         // A reader that begins is about to read the store.
         let read_version = cursor.unwrap_or(board.stored_version);
         let seen_version = cursor.unwrap_or(0);
-        match &wanted.symbol {
-            Some(symbol) => {
-                if let Some(tape) = board.tapes.get(symbol.as_str()) {
-                    tape.collect(wanted.interval, seen_version, read_version, &mut news);
-                }
-            }
-            None => {
-                for tape in board.tapes.values() {
-                    tape.collect(wanted.interval, seen_version, read_version, &mut news);
-                }
-            }
+        let mut collect =
+            |tape: &Tape| tape.collect(wanted.interval, seen_version, read_version, &mut news);
+        if wanted.symbols.is_empty() {
+            board.tapes.values().for_each(collect);
+        } else {
+            let tapes = wanted.symbols.iter().filter_map(|name| board.tapes.get(name.as_str()));
+            tapes.for_each(&mut collect);
         }
         *cursor = Some(board.version);
         drop(board);
@@ -159,6 +208,31 @@ impl LiveHub {
         let changed = changed.map(|(_, quote)| quote.clone()).collect();
         *cursor = board.version;
         changed
+    }
+
+    /// Notes what a reader wants, until the answer is dropped.
+    pub(super) fn follow(hub: &Arc<Self>, wanted: Wanted) -> Followed {
+        let mut followed = hub.followed_board();
+        let number = followed.keys().max().map_or(0, |newest| newest + 1);
+        followed.insert(number, wanted);
+        Followed { hub: Arc::clone(hub), number }
+    }
+
+    /// What the open readers want.
+    pub(super) fn followed(&self) -> Vec<Wanted> {
+        self.followed_board().values().cloned().collect()
+    }
+
+    /// For a hub without a pipeline: what was told of is in the store, which knows so many symbols.
+    pub(super) fn polled(&self, known_symbols: usize) {
+        let mut board = self.board();
+        board.known_symbols = Some(known_symbols);
+        board.stored_version = board.version;
+        board.beat_count += 1;
+    }
+
+    fn followed_board(&self) -> MutexGuard<'_, FxHashMap<u64, Wanted>> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn board(&self) -> MutexGuard<'_, Board> {
@@ -261,7 +335,7 @@ impl Tape {
         if self.trades.len() == RECENT_TRADES {
             self.trades.pop_front();
         }
-        self.trades.push_back((version, TradeRow::from(judged)));
+        self.trades.push_back((version, judged.clone()));
         let (price, ts) = (judged.trade.price, judged.trade.trade_time_ms);
         if judged.disposition != Disposition::Merged || !judged.updates_last {
             return;
@@ -288,7 +362,7 @@ impl Tape {
             news.bars.extend(changed.map(|(_, bar)| bar.clone()));
         }
         let changed = self.trades.iter().filter(|(version, _)| *version > seen_version);
-        news.trades.extend(changed.map(|(_, row)| row.clone()));
+        news.trades.extend(changed.map(|(_, judged)| judged.clone()));
     }
 }
 

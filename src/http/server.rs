@@ -6,12 +6,13 @@ use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
+use axum::{Extension, Router};
 use tracing::{Instrument as _, warn};
 
+use super::origins::Origins;
 use super::token::guarded;
 use crate::config::{Http, Secret};
 use crate::error::{Error, Result};
@@ -26,6 +27,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     token: Secret,
+    origins: Origins,
 }
 
 impl Server {
@@ -47,7 +49,8 @@ impl Server {
                     address.port()
                 );
             }
-            Ok(Self { listener, address, token: http.token.clone() })
+            let origins = Origins::new(&http.cors_origins);
+            Ok(Self { listener, address, token: http.token.clone(), origins })
         };
         open().map_err(|error| {
             Error::Config(match error.kind() {
@@ -96,7 +99,13 @@ impl Server {
         let failed = move |error: std::io::Error| {
             Error::Unavailable(format!("HTTP server on {address}: {error}"))
         };
-        let router = guarded(router, &self.token).layer(from_fn(traced));
+        let guarded = guarded(router, &self.token).layer(Extension(self.origins.clone()));
+        // Around the guard: a browser that asks for leave shows no token yet.
+        let router = match self.origins.layer() {
+            Some(leave) => guarded.layer(leave),
+            None => guarded,
+        };
+        let router = router.layer(from_fn(traced));
         let listener = tokio::net::TcpListener::from_std(self.listener).map_err(failed)?;
         let (stopped_sender, stopped) = tokio::sync::oneshot::channel::<()>();
         let graceful = axum::serve(listener, router).with_graceful_shutdown(async move {

@@ -1,10 +1,13 @@
 //! The state of the pipeline as a page shows it: counts of every disposition, rates, lag, watermark
 //! and feed.
 
+use std::cmp::Reverse;
+
 use serde::Serialize;
 
 use crate::model::{BarState, Tally};
 use crate::port::{BeatReport, PartitionReport};
+use crate::telemetry;
 
 /// What is known of the feed's connections.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -82,6 +85,28 @@ impl Rates {
     }
 }
 
+/// Elements that ended otherwise than in a bar, since this process started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DivertedView {
+    /// `duplicate`, `rejected` or `late`.
+    pub disposition: String,
+    /// Empty where the disposition says it all.
+    pub reason: String,
+    pub count: u64,
+}
+
+impl DivertedView {
+    /// The most frequent first.
+    pub(super) fn all() -> Vec<Self> {
+        let endings = telemetry::stream::endings().into_iter();
+        let view = |(disposition, reason, count)| Self { disposition, reason, count };
+        let mut diverted: Vec<Self> =
+            endings.map(view).filter(|one| one.disposition != "merged" && one.count > 0).collect();
+        diverted.sort_by_key(|one| Reverse(one.count));
+        diverted
+    }
+}
+
 /// Where one partition stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PartitionView {
@@ -122,7 +147,27 @@ pub struct StateView {
     pub open_windows: usize,
     pub flush_us: i64,
     pub commit_us: i64,
+    pub diverted: Vec<DivertedView>,
     pub partitions: Vec<PartitionView>,
+}
+
+/// What is known where there is no pipeline in this process.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StoreView {
+    /// When this was asked for, by the server's clock.
+    pub now: i64,
+    /// From the stored feed events, which come with the trades.
+    pub feed: FeedView,
+    /// Of which there are trades.
+    pub symbols: usize,
+}
+
+/// What `/api/v1/state` answers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(super) enum ShownState {
+    Pipeline(Box<StateView>),
+    Store(StoreView),
 }
 
 impl StateView {
@@ -140,6 +185,7 @@ impl StateView {
             open_windows: partitions.iter().map(|partition| partition.open_windows).sum(),
             flush_us: report.flush_us,
             commit_us: report.commit_us,
+            diverted: Vec::new(),
             partitions: partitions.iter().map(PartitionView::from).collect(),
         }
     }

@@ -2,9 +2,9 @@
 
 use super::range_query::{self, Format, RangeArgs};
 use crate::codec::csv;
+use crate::codec::table::Object;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::http::BarRow;
 use crate::model::{Bar, Interval, PricePoint};
 use crate::port::BarQuery;
 
@@ -60,7 +60,7 @@ pub fn run(args: Args, config: Config) -> Result<()> {
 fn printed(bars: &[Bar], format: Format) -> Result<Vec<u8>> {
     match format {
         Format::Table => Ok(table(bars).into_bytes()),
-        Format::Json => range_query::json_lines(bars.iter().cloned().map(BarRow)),
+        Format::Json => range_query::json_lines(bars.iter().map(Object)),
         Format::Csv => {
             let mut text = Vec::new();
             csv::write_bars(bars, &mut text).map_err(|error| Error::Bug(error.to_string()))?;

@@ -12,6 +12,7 @@ pub mod producer;
 mod range_query;
 pub mod rebuild;
 pub mod reset;
+pub mod serve;
 pub mod simulate;
 pub mod smoke_test;
 pub mod status;

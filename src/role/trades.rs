@@ -3,10 +3,10 @@
 use clap::ValueEnum;
 
 use super::range_query::{self, Format, RangeArgs};
-use crate::codec::{row, trades_csv};
+use crate::codec::row;
+use crate::codec::table::{self, Object};
 use crate::config::Config;
 use crate::error::Result;
-use crate::http::TradeRow;
 use crate::model::{Disposition, Judged, Session};
 use crate::port::{Tier, TradeQuery};
 
@@ -69,13 +69,13 @@ pub fn run(args: Args, config: Config) -> Result<()> {
 
 fn printed(trades: &[Judged], format: Format) -> Result<Vec<u8>> {
     match format {
-        Format::Table => Ok(table(trades).into_bytes()),
-        Format::Json => range_query::json_lines(trades.iter().map(TradeRow::from)),
-        Format::Csv => trades_csv::write_trades(trades),
+        Format::Table => Ok(text(trades).into_bytes()),
+        Format::Json => range_query::json_lines(trades.iter().map(Object)),
+        Format::Csv => table::csv(trades),
     }
 }
 
-fn table(trades: &[Judged]) -> String {
+fn text(trades: &[Judged]) -> String {
     const HEADER: [&str; 8] =
         ["time", "price", "volume", "conditions", "fate", "session", "connection", "seq"];
     const RIGHT: [bool; 8] = [false, true, true, false, false, false, true, true];

@@ -2,6 +2,8 @@
 
 use std::sync::{LazyLock, Once};
 
+use prometheus::core::Collector;
+use prometheus::proto::Metric;
 use prometheus::{
     GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
 };
@@ -244,6 +246,21 @@ pub fn outside_calendar(trades: u64) {
              ticksmith knows later years"
         );
     });
+}
+
+/// How consumed elements ended since this process began: disposition, reason (empty where there is
+/// none), number of them.
+pub fn endings() -> Vec<(String, String, u64)> {
+    let families = METRICS.records.collect();
+    let metrics = families.iter().flat_map(|family| family.get_metric());
+    let ending = |metric: &Metric| {
+        let label = |name: &str| {
+            let found = metric.get_label().iter().find(|label| label.name() == name);
+            found.map(|label| label.value().to_owned()).unwrap_or_default()
+        };
+        (label("disposition"), label("reason"), metric.get_counter().get_value() as u64)
+    };
+    metrics.map(ending).collect()
 }
 
 /// A record was diverted.

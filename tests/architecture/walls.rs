@@ -29,8 +29,11 @@ const ARROWS: [(&str, &[&str]); 18] = [
 const ADAPTER: &[&str] = &["model", "codec", "port", "config", "telemetry", "runtime", "error"];
 
 /// Vendor crates and the rooms they live in. A dependency that is missing here is an error.
-const HOMES: [(&str, &[&str]); 42] = [
+const HOMES: &[(&str, &[&str])] = &[
     ("apache_avro", &["codec"]),
+    ("arrow_array", &["codec"]),
+    ("arrow_ipc", &["codec"]),
+    ("arrow_schema", &["codec"]),
     ("axum", &["http"]),
     ("base64", &["http", "registry"]),
     (
@@ -50,6 +53,7 @@ const HOMES: [(&str, &[&str]); 42] = [
     ("opentelemetry_http", &["telemetry"]),
     ("opentelemetry_otlp", &["telemetry"]),
     ("opentelemetry_sdk", &["telemetry"]),
+    ("parquet", &["codec"]),
     ("prometheus", &["telemetry"]),
     ("rand", &["cassandra", "kafka", "runtime", "websocket", "role"]),
     ("rand_chacha", &["websocket"]),
@@ -61,13 +65,14 @@ const HOMES: [(&str, &[&str]); 42] = [
     ("serde", EVERYWHERE),
     ("serde_json", &["codec", "config", "cassandra", "registry", "websocket", "http", "role"]),
     ("serde_yaml_ng", &[]),
-    ("sha2", &["role"]),
+    ("sha2", &["http", "role"]),
     ("strsim", &["config", "role"]),
     ("thiserror", &["error", "cassandra", "embedded", "kafka", "websocket"]),
     ("tokio", &["runtime", "kafka", "cassandra", "http", "websocket", "role"]),
     ("tokio_rustls", &[]),
     ("tokio_stream", &["http"]),
     ("tokio_tungstenite", &["websocket"]),
+    ("tower_http", &["http"]),
     (
         "tracing",
         &[
@@ -86,6 +91,7 @@ const HOMES: [(&str, &[&str]); 42] = [
     ("tracing_subscriber", &["telemetry"]),
     ("ureq", &["http", "registry", "telemetry"]),
     ("webpki_roots", &["cassandra"]),
+    ("yata", &["http"]),
     ("proptest", &[]),
     ("tempfile", &["role"]),
 ];

@@ -88,6 +88,70 @@ impl Page {
         self.call("Emulation.setDeviceMetricsOverride", metrics);
     }
 
+    /// Reads the page again, as the button of the browser does.
+    pub fn reload(&mut self) {
+        self.call("Page.reload", json!({}));
+    }
+
+    /// Presses and releases a key by the name that its event has, such as `m` or `ArrowLeft`.
+    pub fn press(&mut self, key: &str) {
+        let code = match key {
+            "Enter" => 13,
+            "Escape" => 27,
+            _ => 0,
+        };
+        let mut event = json!({"type": "keyDown", "key": key, "windowsVirtualKeyCode": code});
+        if key.chars().count() == 1 {
+            event["text"] = json!(key);
+        }
+        self.call("Input.dispatchKeyEvent", event.clone());
+        event["type"] = json!("keyUp");
+        self.call("Input.dispatchKeyEvent", event);
+    }
+
+    /// Moves the mouse there, in pixels of the page.
+    pub fn point_at(&mut self, x: f64, y: f64) {
+        let event = json!({"type": "mouseMoved", "x": x, "y": y, "button": "none"});
+        self.call("Input.dispatchMouseEvent", event);
+    }
+
+    /// The middle of the first element that a selector finds.
+    pub fn middle_of(&mut self, selector: &str) -> (f64, f64) {
+        let place = self.evaluate(&format!(
+            "(() => {{
+               const box = document.querySelector('{selector}').getBoundingClientRect();
+               return [box.x + box.width / 2, box.y + box.height / 2];
+             }})()"
+        ));
+        let at = |index: usize| place[index].as_f64().expect("a place on the page");
+        (at(0), at(1))
+    }
+
+    /// A click of the mouse in the middle of what a selector finds.
+    pub fn click_on(&mut self, selector: &str) {
+        let (x, y) = self.middle_of(selector);
+        self.click(x, y);
+    }
+
+    /// The text of an element as it is read.
+    pub fn text(&mut self, selector: &str) -> String {
+        let text = self.evaluate(&format!("document.querySelector('{selector}').innerText"));
+        text.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// What the page publishes of itself on its body.
+    pub fn published(&mut self, name: &str) -> String {
+        let value = self.evaluate(&format!("document.body.dataset.{name}"));
+        value.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Asserts that nothing was complained of, and that every request went to `url`.
+    pub fn assert_quiet(&self, url: &str) {
+        assert_eq!(self.complaints, Vec::<String>::new());
+        let away = self.requests.iter().filter(|request| !request.starts_with(url));
+        assert_eq!(away.collect::<Vec<_>>(), Vec::<&String>::new(), "requests leave the host");
+    }
+
     /// A click of the mouse, in pixels of the page.
     pub fn click(&mut self, x: f64, y: f64) {
         for (kind, buttons) in [("mouseMoved", 0), ("mousePressed", 1), ("mouseReleased", 0)] {

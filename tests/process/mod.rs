@@ -1,4 +1,4 @@
-//! A running `ticksmith up`: the real binary, told apart by the free port that it took.
+//! A running `ticksmith up` or `serve`: the real binary, told apart by the free port that it took.
 
 // Each test file is a crate of its own and uses what it needs.
 #![allow(dead_code)]
@@ -39,9 +39,17 @@ impl Up {
 
     /// The same with variables of the environment.
     pub fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let any_port: &[&str] =
-            if arguments.contains(&"--port") { &["up"] } else { &["up", "--port", "0"] };
-        let mut command = ticksmith(&[any_port, arguments].concat());
+        Self::start_command("up", arguments, environment)
+    }
+
+    /// Starts `serve` in the same way.
+    pub fn serve(arguments: &[&str]) -> Self {
+        Self::start_command("serve", arguments, &[])
+    }
+
+    fn start_command(command: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let any_port: &[&str] = if arguments.contains(&"--port") { &[] } else { &["--port", "0"] };
+        let mut command = ticksmith(&[&[command], any_port, arguments].concat());
         command.envs(environment.iter().copied());
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
@@ -86,6 +94,22 @@ impl Up {
             std::thread::sleep(LOOK_EVERY);
         }
         panic!("{path} never came to what was waited for");
+    }
+
+    /// Asks again and again until the answer is this text.
+    pub fn wait_for_text(&self, path: &str, wanted: &str) {
+        const LOOKS: usize = 600;
+        const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(50);
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build();
+        let agent = ureq::Agent::from(agent);
+        for _ in 0..LOOKS {
+            let answer = agent.get(format!("{}{path}", self.url)).call().expect("an answer");
+            if answer.into_body().read_to_string().expect("text") == wanted {
+                return;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        panic!("{path} never said {wanted}");
     }
 
     /// Sends a signal to this process alone.

@@ -5,6 +5,7 @@
 //! `make test-integration` runs it; by hand:
 //! `scripts/with-services.sh cargo test --test services_processes`.
 
+mod api;
 mod audit;
 mod dashboards;
 mod doctor;

@@ -1,6 +1,7 @@
 // The panel beside the chart that says why a bar is what it is: the trades that set its prices,
 // where its volume went, the gaps of the feed, and what it was before.
 
+import { element } from './elements.js';
 import { count, dayAndTime, duration, short, time } from './format.js';
 
 const LABELS = { open: 'Open', high: 'High', low: 'Low', close: 'Close' };
@@ -12,13 +13,6 @@ const WORDS = {
   unknown: 'unknown code',
   other: 'other codes',
 };
-
-function element(tag, className, ...content) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  made.append(...content.filter((part) => part != null && part !== ''));
-  return made;
-}
 
 function section(title, ...content) {
   return content.length === 0 ? null : element('section', '', element('h3', '', title), ...content);

@@ -1,43 +1,33 @@
-// The parts around the chart: symbols, last trades, and what became of every record.
+// The parts beside the chart: the list of symbols and the last trades.
 
-import { count, exact, rough, short, time, duration, symbolParts } from './format.js';
+import { element, setClass, setText } from './elements.js';
+import { direction, exact, percent, rough, short, symbolParts, time } from './format.js';
 
 const TRADES_SHOWN = 40;
-const COUNTS = [
-  ['merged', 'Merged', 'counted in a bar'],
-  ['duplicate', 'Duplicate', 'seen before'],
-  ['late', 'Late', 'past the allowed lateness'],
-  ['rejected', 'Rejected', 'not a trade that we can believe'],
-  ['control', 'Control', 'events of the feed itself'],
-];
 
-function element(tag, className, text) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  if (text != null) made.textContent = text;
-  return made;
-}
-
-/** The searchable list of symbols with their last prices. */
+/** The searchable list of symbols with their last prices and the change of a day. */
 export class SymbolList {
   #list;
   #search;
   #rows = new Map();
   #onChoose;
   #chosen = '';
+  #none = element('li', 'none', 'No such symbol');
 
   constructor(list, search, onChoose) {
-    this.#list = list;
-    this.#search = search;
-    this.#onChoose = onChoose;
+    [this.#list, this.#search, this.#onChoose] = [list, search, onChoose];
     search.addEventListener('input', () => this.#filter());
     search.addEventListener('keydown', (event) => {
-      const first = [...this.#rows.values()].find((row) => !row.item.hidden);
-      if (event.key === 'Enter' && first) onChoose(first.symbol);
-      if (event.key === 'Escape') { search.value = ''; this.#filter(); search.blur(); }
+      const [first] = this.#visible();
+      if (event.key === 'Enter' && first) { this.#clear(); onChoose(first.symbol); }
+      if (event.key === 'ArrowDown' && first) { event.preventDefault(); first.button.focus(); }
+      if (event.key === 'Escape') this.#clear();
     });
-    document.addEventListener('keydown', (event) => {
-      if (event.key === '/' && document.activeElement !== search) { event.preventDefault(); search.focus(); }
+    list.addEventListener('keydown', (event) => {
+      const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      const rows = this.#visible();
+      const next = step && rows[rows.findIndex((row) => row.button === document.activeElement) + step];
+      if (next) { event.preventDefault(); next.button.focus(); }
     });
   }
 
@@ -45,12 +35,19 @@ export class SymbolList {
     return this.#rows.has(symbol);
   }
 
+  get first() {
+    return this.#rows.keys().next().value;
+  }
+
   /** Adds what is new, in order of the alphabet: stocks first, then by exchange. */
   show(symbols) {
+    const known = this.#rows.size;
     for (const symbol of symbols) if (!this.#rows.has(symbol)) this.#rows.set(symbol, this.#row(symbol));
+    if (this.#rows.size === known) return;
     const order = (symbol) => (symbol.includes(':') ? 1 : 0);
     const sorted = [...this.#rows.keys()].sort((a, b) => order(a) - order(b) || a.localeCompare(b));
-    this.#list.replaceChildren(...sorted.map((symbol) => this.#rows.get(symbol).item));
+    this.#rows = new Map(sorted.map((symbol) => [symbol, this.#rows.get(symbol)]));
+    this.#list.replaceChildren(...[...this.#rows.values()].map((row) => row.item));
     this.choose(this.#chosen);
     this.#filter();
   }
@@ -58,40 +55,61 @@ export class SymbolList {
   choose(symbol) {
     this.#chosen = symbol;
     for (const row of this.#rows.values()) row.button.setAttribute('aria-current', String(row.symbol === symbol));
+    this.#rows.get(symbol)?.item.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+  }
+
+  /** Chooses the symbol so many places further down. */
+  step(places) {
+    const rows = this.#visible();
+    const next = rows[rows.findIndex((row) => row.symbol === this.#chosen) + places];
+    if (next) this.#onChoose(next.symbol);
+  }
+
+  /** What the change of a day is taken against, and the last stored price where no live one is known. */
+  refer({ symbol, reference, last }) {
+    const row = this.#rows.get(symbol);
+    if (row) this.#write(Object.assign(row, { reference, value: row.value ?? last }));
   }
 
   quote({ symbol, price: value }) {
     const row = this.#rows.get(symbol);
-    if (!row || value === row.value) return;
-    if (row.value != null) row.last.dataset.direction = value > row.value ? 'up' : 'down';
-    row.value = value;
-    row.last.textContent = rough(value);
+    if (row && row.value !== value) this.#write(Object.assign(row, { value }));
+  }
+
+  #write(row) {
+    if (row.value == null) return;
+    setText(row.last, rough(row.value));
+    if (row.reference == null) return;
+    const change = (row.value / row.reference - 1) * 100;
+    setText(row.change, percent(change));
+    setClass(row.change, `change ${direction(change)}`);
   }
 
   #row(symbol) {
     const [name, venue] = symbolParts(symbol);
-    const item = element('li');
-    const button = element('button');
+    const label = element('span', 'name', name, venue && element('small', '', venue));
+    const [last, change] = [element('span', 'last'), element('span', 'change')];
+    const button = element('button', '', label, element('span', 'figures', last, change));
     button.type = 'button';
-    const label = element('span', 'name', name);
-    if (venue) label.append(element('small', '', venue));
-    const last = element('span', 'last', '');
-    button.append(label, last);
     button.title = symbol;
     button.addEventListener('click', () => this.#onChoose(symbol));
-    item.append(button);
-    return { symbol, item, button, last, value: null };
+    return { symbol, item: element('li', '', button), button, last, change, value: null, reference: null };
+  }
+
+  #clear() {
+    this.#search.value = '';
+    this.#search.blur();
+    this.#filter();
+  }
+
+  #visible() {
+    return [...this.#rows.values()].filter((row) => !row.item.hidden);
   }
 
   #filter() {
     const wanted = this.#search.value.trim().toUpperCase();
-    let shown = 0;
-    for (const row of this.#rows.values()) {
-      row.item.hidden = !row.symbol.toUpperCase().includes(wanted);
-      if (!row.item.hidden) shown += 1;
-    }
-    this.#list.querySelector('.none')?.remove();
-    if (shown === 0 && this.#rows.size > 0) this.#list.append(element('li', 'none', 'No such symbol'));
+    for (const row of this.#rows.values()) row.item.hidden = !row.symbol.toUpperCase().includes(wanted);
+    if (this.#visible().length === 0 && this.#rows.size > 0) this.#list.append(this.#none); else this.#none.remove();
   }
 }
 
@@ -127,73 +145,16 @@ export class TradeTape {
   }
 
   #row(trade, decimals) {
-    const row = element('tr');
     const aside = trade.disposition !== 'merged';
-    const direction = this.#lastPrice == null || trade.price === this.#lastPrice ? '' : trade.price > this.#lastPrice ? 'up' : 'down';
-    if (aside) row.className = 'set-aside';
-    else this.#lastPrice = trade.price;
+    const moved = aside || this.#lastPrice == null ? 0 : trade.price - this.#lastPrice;
+    if (!aside) this.#lastPrice = trade.price;
     const note = aside ? trade.disposition : (trade.conditions ?? '').replaceAll(',', ' ');
     const last = element('td', '', note);
     last.title = aside ? `${trade.disposition} ${trade.reason}`.trim() : note && `sale conditions ${note}`;
-    row.append(
+    return element('tr', aside ? 'set-aside' : '',
       element('td', '', time(trade.ts, true)),
-      element('td', `number ${aside ? '' : direction}`, exact(trade.price, decimals)),
-      element('td', 'number', trade.volume == null ? '–' : short(trade.volume)),
-      last,
-    );
-    return row;
-  }
-}
-
-/** Counts of every disposition, rates, lag and watermark. */
-export class PipelinePanel {
-  #share = {};
-  #counts = {};
-  #facts = {};
-  #factList;
-
-  constructor(share, counts, facts) {
-    this.#factList = facts;
-    for (const [key, label, meaning] of COUNTS) {
-      const part = element('i');
-      part.dataset.key = key;
-      share.append(part);
-      this.#share[key] = part;
-      const group = element('div');
-      group.dataset.key = key;
-      group.title = meaning;
-      const value = element('dd', '', '–');
-      group.append(element('dt', '', label), value);
-      counts.append(group);
-      this.#counts[key] = value;
-    }
-  }
-
-  show(state) {
-    for (const [key] of COUNTS) {
-      this.#share[key].style.flexGrow = state.counts[key];
-      const rate = element('small', '', `${count(Math.round(state.rates[key] * 10) / 10)}/s`);
-      this.#counts[key].replaceChildren(count(state.counts[key]), rate);
-    }
-    const behind = state.watermark == null ? null : state.now - state.watermark;
-    this.#fact('Consumed', `${count(state.counts.total)} records`);
-    this.#fact('Rate', `${count(Math.round(state.rates.total))}/s`);
-    this.#fact('Lag', `${count(state.lag_records)} records`, state.lag_records > 10_000);
-    this.#fact('Watermark', behind == null ? 'none yet' : `${time(state.watermark)} (${duration(behind)} behind)`);
-    this.#fact('Open windows', count(state.open_windows));
-    this.#fact('Symbols', count(state.symbols));
-    this.#fact('Last beat', `${((state.flush_us + state.commit_us) / 1000).toFixed(1)} ms`);
-  }
-
-  #fact(label, text, warn = false) {
-    if (!this.#facts[label]) {
-      const group = element('div');
-      const value = element('dd');
-      group.append(element('dt', '', label), value);
-      this.#factList.append(group);
-      this.#facts[label] = value;
-    }
-    this.#facts[label].textContent = text;
-    this.#facts[label].className = warn ? 'warn' : '';
+      element('td', `number ${direction(moved)}`, exact(trade.price, decimals)),
+      element('td', 'number', short(trade.volume)),
+      last);
   }
 }
