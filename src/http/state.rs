@@ -1,6 +1,8 @@
 //! The state of the pipeline as a page shows it: counts of every disposition, rates, lag, watermark
 //! and feed.
 
+use std::cmp::Reverse;
+
 use serde::Serialize;
 
 use crate::model::{BarState, Tally};
@@ -100,7 +102,7 @@ impl DivertedView {
         let view = |(disposition, reason, count)| Self { disposition, reason, count };
         let mut diverted: Vec<Self> =
             endings.map(view).filter(|one| one.disposition != "merged" && one.count > 0).collect();
-        diverted.sort_by(|left, right| right.count.cmp(&left.count));
+        diverted.sort_by_key(|one| Reverse(one.count));
         diverted
     }
 }
