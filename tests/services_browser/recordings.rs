@@ -60,7 +60,7 @@ pub fn of_days(symbol: &str, days: i64) -> Frames {
         for (offset_ms, step) in [(20_000, 0.0), (200_000, 35.0 * wave(3.0))] {
             let time_ms = TEN_IN_NEW_YORK_MS + bar * BAR_MS + offset_ms;
             let price = ((price + step) * 100.0).round() / 100.0;
-            frames.trade(symbol, time_ms, price, 0.25 + (bar % 11) as f64 / 100.0, "");
+            frames.trade(symbol, time_ms, price, (25 + bar % 11) as f64 / 100.0, "");
         }
     }
     frames

@@ -105,7 +105,7 @@ export class ChartPage {
       const bars = await this.#readBack(undefined, from, 1);
       if (turn !== this.#turn) return;
       this.#chart.load(bars);
-      this.#arrived.forEach((bar) => this.#chart.update(bar));
+      this.#apply(this.#arrived);
       this.#arrived = null;
       this.#showAll();
     } catch {
@@ -116,8 +116,8 @@ export class ChartPage {
   }
 
   takeBars(bars) {
-    this.#arrived?.push(...bars);
-    const fits = bars.map((bar) => this.#chart.update(bar));
+    if (this.#arrived) return void this.#arrived.push(...bars);
+    const fits = this.#apply(bars);
     // Its lines cannot grow in the middle.
     if (fits.includes('between')) this.#loadIndicators();
     const settled = bars.filter((bar) => bar.state !== 'provisional');
@@ -127,6 +127,12 @@ export class ChartPage {
       settled.forEach((bar) => this.#explanation.refresh(this.#symbol, this.#interval, bar.ts));
     }
     this.#show();
+  }
+
+  /** Puts live bars on top. One from before those that are shown would leave a hole between. */
+  #apply(bars) {
+    const first = this.#isWhole ? -Infinity : this.#chart.bars.first()?.ts ?? -Infinity;
+    return bars.filter((bar) => bar.ts >= first).map((bar) => this.#chart.update(bar));
   }
 
   takeTrades(trades) {

@@ -26,7 +26,8 @@ const sessionText = (session) => (session === 'closed' ? 'market closed' : sessi
 
 /** The words beside a bar's time: state, session, and what is missing. */
 function tagsOf(bar, now) {
-  const left = bar.state === 'provisional' && now ? ` · closes in ${countdown(bar.window_end - now)}` : '';
+  // In the replay of an old market the end is past, and nobody knows when the next trade comes.
+  const left = bar.state === 'provisional' && now < bar.window_end ? ` · closes in ${countdown(bar.window_end - now)}` : '';
   const tags = [tag('state', bar.state, `${bar.state}${left}`)];
   if (bar.session) tags.push(tag('session', bar.session, sessionText(bar.session)));
   const verdict = verdictText(bar);

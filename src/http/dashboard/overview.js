@@ -7,6 +7,7 @@ import { coverageSparkline, priceSparkline } from './sparkline.js';
 const DAY_MS = 86_400_000;
 const REFRESH_MS = 15_000;
 const MOVERS = 5;
+const ROWS_AT_ONCE = 10;
 /** A move of so many percent has the full colour. */
 const FULL_HEAT_PERCENT = 3;
 /** How much of the colour that is: more, and the words on it are hard to read. */
@@ -93,8 +94,6 @@ export class OverviewPage {
     for (const row of rows) {
       row.cells ??= this.#line(row.symbol);
       row.tile ??= this.#tile(row.symbol);
-      if (row.isRedrawn) this.#drawSparklines(row);
-      row.isRedrawn = false;
       this.#write(row);
     }
     at('market-rows').replaceChildren(...rows.map((row) => row.cells.line));
@@ -103,6 +102,19 @@ export class OverviewPage {
     this.#drawMovers(at('gainers'), byChange.filter((row) => row.change_percent > 0).slice(0, MOVERS));
     this.#drawMovers(at('losers'), byChange.filter((row) => row.change_percent < 0).reverse().slice(0, MOVERS));
     this.#drawSummary(rows, byChange);
+    this.#drawAllSparklines(rows);
+  }
+
+  /** A few at a time, so that the page stays awake with hundreds of symbols. */
+  async #drawAllSparklines(rows) {
+    const due = rows.filter((row) => row.isRedrawn);
+    for (let at = 0; at < due.length; at += ROWS_AT_ONCE) {
+      for (const row of due.slice(at, at + ROWS_AT_ONCE)) {
+        row.isRedrawn = false;
+        this.#drawSparklines(row);
+      }
+      await new Promise((done) => setTimeout(done));
+    }
     document.body.dataset.overview = rows.length;
   }
 
