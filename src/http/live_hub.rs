@@ -374,7 +374,9 @@ impl BarRing {
             return;
         }
         if self.bars.len() == RECENT_BARS {
-            let oldest = (0..self.bars.len()).min_by_key(|index| self.bars[*index].0);
+            // Of those that came together, the newest windows are what is shown.
+            let age = |index: &usize| (self.bars[*index].0, self.bars[*index].1.window.start_ms);
+            let oldest = (0..self.bars.len()).min_by_key(age);
             let (evicted_version, _) = self.bars.swap_remove(oldest.unwrap_or(0));
             self.evicted_version = self.evicted_version.max(evicted_version);
         }

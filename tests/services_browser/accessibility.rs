@@ -13,13 +13,19 @@ const RUN: &str = "axe.run(document, {
 }).then(({ violations }) => violations.flatMap(({ id, impact, help, nodes }) => nodes.map((node) =>
   `${impact} ${id}: ${help}: ${node.target} ${node.failureSummary}`)))";
 
+/// Brings axe into the page.
+pub fn equip(page: &mut Page) {
+    page.evaluate(&format!("{AXE}; 0"));
+}
+
 fn findings(page: &mut Page) -> Vec<String> {
     let found = page.evaluate(RUN);
     let found = found.as_array().expect("a list of findings").iter();
     found.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-fn serious(page: &mut Page) -> Vec<String> {
+/// What a person would stumble over. Of a page that has axe.
+pub fn serious(page: &mut Page) -> Vec<String> {
     let mut found = findings(page);
     found.retain(|one| one.starts_with("serious") || one.starts_with("critical"));
     found
@@ -31,7 +37,7 @@ fn axe_finds_nothing_serious() {
     let mut page = Page::open(&up.url, 1_360, 850);
     page.wait_for("document.body.dataset.candles >= 30");
     page.wait_for("document.querySelectorAll('#symbols .change:not(:empty)').length >= 10");
-    page.evaluate(&format!("{AXE}; 0"));
+    equip(&mut page);
     for (width, theme) in [(1_360, "dark"), (1_360, "light"), (390, "light"), (390, "dark")] {
         page.resize(width, 850);
         page.evaluate(&format!(

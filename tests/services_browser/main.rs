@@ -12,6 +12,7 @@ mod connection;
 mod pages;
 mod recordings;
 mod speed;
+mod stream_page;
 
 use std::path::{Path, PathBuf};
 

@@ -3,6 +3,7 @@
 // where the bar is partial, faint grey where nothing vouches for it, nothing where it is complete.
 // A bar that is corrected before the reader's eyes is ringed for a moment.
 
+import { covered } from './format.js';
 import { palette } from './palette.js';
 
 const RIBBON_PX = 4;
@@ -17,7 +18,7 @@ export function verdictText(bar) {
   if (isQuiet(bar)) return '';
   if (bar.state === 'provisional') return `gap ${(bar.gap_ms / 1000).toFixed(1)} s so far`;
   const parts = [bar.verdict];
-  if (bar.coverage != null) parts.push(`${(bar.coverage * 100).toFixed(1)} %`);
+  if (bar.coverage != null) parts.push(covered(bar.coverage));
   if (bar.gap_ms > 0) parts.push(`gap ${(bar.gap_ms / 1000).toFixed(1)} s`);
   return parts.join(', ');
 }

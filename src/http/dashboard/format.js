@@ -60,6 +60,9 @@ export function duration(ms) {
 /** 0.5 -> "+0.50 %", -12.3 -> "−12.30 %". */
 export const percent = (value) => (value == null ? '–' : `${value < 0 ? '−' : value > 0 ? '+' : ''}${Math.abs(value).toFixed(2)} %`);
 
+/** How much of a time was covered: 1 -> "100 %", 0.9997 -> "99.9 %", since what is not all must not read as all. */
+export const covered = (share) => (share >= 1 ? '100 %' : `${(Math.floor(share * 1000) / 10).toFixed(1)} %`);
+
 /** up, down, or nothing when it stands still: a class. */
 export const direction = (value) => (value > 0 ? 'up' : value < 0 ? 'down' : '');
 

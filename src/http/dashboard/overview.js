@@ -1,7 +1,7 @@
 // The page of the whole market: who moved, how much was traded, and whose feed was complete.
 
 import { element, setClass, setText } from './elements.js';
-import { count, dayAndTime, direction, duration, percent, rough, short, symbolParts } from './format.js';
+import { count, covered, dayAndTime, direction, duration, percent, rough, short, symbolParts } from './format.js';
 import { coverageSparkline, priceSparkline } from './sparkline.js';
 
 const DAY_MS = 86_400_000;
@@ -124,11 +124,11 @@ export class OverviewPage {
     setText(at('declining'), count(down));
     at('breadth-up').style.flexGrow = up;
     at('breadth-down').style.flexGrow = down;
-    setText(at('market-turnover'), short(rows.reduce((sum, row) => sum + row.turnover, 0)));
     setText(at('market-trades'), count(rows.reduce((sum, row) => sum + row.trade_count, 0)));
+    setText(at('market-traded'), count(rows.filter((row) => row.trade_count > 0).length));
     const known = rows.filter((row) => row.coverage != null);
     const mean = known.reduce((sum, row) => sum + row.coverage, 0) / known.length;
-    setText(at('market-coverage'), known.length === 0 ? '–' : `${(mean * 100).toFixed(1)} %`);
+    setText(at('market-coverage'), known.length === 0 ? '–' : covered(mean));
     const worst = known.filter((row) => row.gap_ms > 0).sort((a, b) => a.coverage - b.coverage)[0];
     setText(at('market-worst'), worst ? `least: ${nameOf(worst.symbol)}, away ${duration(worst.gap_ms)}` : known.length > 0 ? 'no gap known' : 'nothing vouches for it yet');
   }
@@ -186,7 +186,7 @@ export class OverviewPage {
   #drawSparklines(row) {
     const from = (row.bars.at(-1)?.ts ?? 0) + row.slotMs - DAY_MS;
     const slots = Math.round(DAY_MS / row.slotMs);
-    const share = row.coverage == null ? '–' : `${(row.coverage * 100).toFixed(1)} %`;
+    const share = row.coverage == null ? '–' : covered(row.coverage);
     row.cells.price.replaceChildren(priceSparkline(row.bars, direction(row.change_percent)));
     const away = row.gap_ms > 0 ? element('span', 'warn', `away ${duration(row.gap_ms)}`) : '';
     row.cells.coverage.replaceChildren(coverageSparkline(row.bars, from, slots, row.slotMs), element('span', 'quiet', share), away);

@@ -11,8 +11,9 @@ use crate::port::{BeatReport, PartitionReport};
 use crate::runtime;
 use crate::telemetry::recent::{self, Recent};
 
-/// Behind means: what is left to read takes longer than this at the present pace, ms.
-const BEHIND_MS: i64 = 1_000;
+/// Behind means: what is left to read has come in, or takes at the present pace, longer than this,
+/// ms. Less is what a few beats have under way, which is no trouble.
+const BEHIND_MS: i64 = 5_000;
 
 /// When it is looked, and what the report does not know.
 pub(super) struct Moment {
@@ -191,7 +192,7 @@ impl TaskView {
 }
 
 fn task_state(is_ready: bool, lag_records: i64, read: f64, arrived: f64) -> TaskState {
-    let lag_ms = lag_ms(lag_records, read);
+    let lag_ms = lag_ms(lag_records, read.max(arrived));
     match () {
         () if !is_ready => TaskState::Waiting,
         () if lag_records > 0 && lag_ms.is_none_or(|ms| ms > BEHIND_MS) => TaskState::Behind,

@@ -1,19 +1,18 @@
-//! The page of the stream processor in a real headless browser: it shows the figures that its own
+//! The page of the stream processor in the browser: it shows the figures that its own
 //! API serves, follows them by itself, fits a phone, complains of nothing and asks nobody else.
 
-#[path = "browser/devtools.rs"]
-mod devtools;
-
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use devtools::Page;
 use serde_json::Value;
 use ticksmith::config::{Config, Secret};
 use ticksmith::http::{Server, StreamBoard};
 use ticksmith::model::Tally;
 use ticksmith::port::{BeatReport, Clock, Live, PartitionReport};
 use ticksmith::runtime::SystemClock;
+
+use crate::accessibility;
+use crate::devtools::Page;
+use crate::picture;
 
 const SECRET: &str = "d0ntprintm3";
 
@@ -69,12 +68,6 @@ impl Stream {
     }
 }
 
-fn pictures() -> PathBuf {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser");
-    std::fs::create_dir_all(&directory).expect("a directory for pictures");
-    directory
-}
-
 /// What stands in a cell of the table of partitions.
 fn cell(page: &mut Page, partition: usize, label: &str) -> String {
     let row = format!("document.querySelectorAll('#partitions tr')[{partition}]");
@@ -128,14 +121,17 @@ fn the_page_shows_the_figures_of_the_api_and_follows_them() {
     let keys = page.evaluate("document.getElementById('keys').innerText");
     let keys = keys.as_str().expect("text");
     assert!(keys.contains("***") && !keys.contains(SECRET), "{keys}");
+    accessibility::equip(&mut page);
+    assert_eq!(accessibility::serious(&mut page), Vec::<String>::new(), "1280 px");
     click_summary(&mut page);
     page.evaluate("scrollTo(0, 0)");
-    page.screenshot(&pictures().join("stream-dark.png"));
+    picture(&mut page, "stream-dark");
 
     page.resize(390, 844);
     page.wait_for("document.documentElement.scrollWidth <= 390");
     assert_eq!(cell(&mut page, 5, "Task"), "behind");
-    page.screenshot(&pictures().join("stream-phone.png"));
+    assert_eq!(accessibility::serious(&mut page), Vec::<String>::new(), "390 px");
+    picture(&mut page, "stream-phone");
 
     assert_eq!(page.complaints, Vec::<String>::new());
     let outside: Vec<&String> =
