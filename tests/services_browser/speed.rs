@@ -18,6 +18,13 @@ const MEASURE: &str = "new Promise((done) => {
     tasks.push(...list.getEntries().map((entry) => entry.duration));
   });
   observer.observe({ type: 'longtask' });
+  const why = [];
+  const blame = new PerformanceObserver((list) => list.getEntries().forEach((entry) => why.push({
+    frame: Math.round(entry.duration), render: Math.round(entry.startTime + entry.duration - entry.renderStart),
+    layout: Math.round(entry.startTime + entry.duration - entry.styleAndLayoutStart),
+    scripts: entry.scripts.map((it) => `${it.invoker} ${it.sourceFunctionName} ${Math.round(it.duration)} ms`),
+  })));
+  blame.observe({ type: 'long-animation-frame' });
   const channel = new MessageChannel();
   let began = performance.now();
   let last = null;
@@ -30,13 +37,14 @@ const MEASURE: &str = "new Promise((done) => {
     channel.port2.postMessage(0);
     if (began < until) return requestAnimationFrame(frame);
     observer.disconnect();
+    blame.disconnect();
     const at = (values, share) => values.sort((a, b) => a - b)[Math.floor(values.length * share)];
     done({
       frames: between.length,
       between_p50: at(between, 0.5), between_p95: at(between, 0.95), between_p99: at(between, 0.99),
       busy_p50: at(busy, 0.5), busy_p95: at(busy, 0.95), busy_p99: at(busy, 0.99),
       long_tasks: tasks.length, longest_task: Math.max(0, ...tasks),
-      long_ms: tasks.reduce((sum, duration) => sum + duration, 0),
+      why, long_ms: tasks.reduce((sum, duration) => sum + duration, 0),
     });
   };
   requestAnimationFrame(frame);
