@@ -147,7 +147,7 @@ test-integration: ## Run the tests on a real Kafka and Cassandra (started and st
 	@scripts/foreign-venv.sh > /dev/null
 	cargo test --locked --no-run --test 'services_*'
 	CASSANDRA_COMMITLOG_SYNC=batch scripts/with-services.sh \
-		cargo test --locked $(addprefix --test ,$(OPEN_TESTS)) $(ARGS)
+		cargo test --locked --no-fail-fast $(addprefix --test ,$(OPEN_TESTS)) $(ARGS)
 	@$(MAKE) test-secure
 
 test-secure: ## Its part on servers that want TLS, certificates and passwords

@@ -47,7 +47,7 @@ struct SymbolView {
     volume: Option<f64>,
     turnover: f64,
     trade_count: i64,
-    /// Mean of the settled bars that have one, 0..=1.
+    /// Of the time of all bars that have one, 0..=1; of the forming bar the time so far.
     coverage: Option<f64>,
     gap_ms: i64,
     session: Option<&'static str>,
@@ -70,8 +70,8 @@ pub(super) async fn overview(
     _asked: Asked,
 ) -> Result<Json<OverviewBody>, Problem> {
     let interval = day_interval(&context.intervals);
-    let (symbols, hidden) = context.read(move |reader| read(reader, interval)).await?;
     let now = context.hub.state().now;
+    let (symbols, hidden) = context.read(move |reader| read(reader, interval, now)).await?;
     Ok(Json(OverviewBody { now, interval: interval.to_string(), symbols, hidden }))
 }
 
@@ -82,7 +82,11 @@ fn day_interval(intervals: &[Interval]) -> Interval {
     *best.expect("the configuration holds at least one interval")
 }
 
-fn read(reader: &dyn StoreReader, interval: Interval) -> CrateResult<(Vec<SymbolView>, usize)> {
+fn read(
+    reader: &dyn StoreReader,
+    interval: Interval,
+    now_ms: i64,
+) -> CrateResult<(Vec<SymbolView>, usize)> {
     let mut symbols = reader.symbols()?;
     let hidden = symbols.len().saturating_sub(SYMBOLS_MAX);
     symbols.truncate(SYMBOLS_MAX);
@@ -91,22 +95,19 @@ fn read(reader: &dyn StoreReader, interval: Interval) -> CrateResult<(Vec<Symbol
     for symbol in symbols {
         let query = BarQuery { symbol, interval, from_ms: i64::MIN, to_ms: i64::MAX, limit };
         let bars = reader.bars(&query)?;
-        views.extend(view(query.symbol, &bars));
+        views.extend(view(query.symbol, &bars, now_ms));
     }
     Ok((views, hidden))
 }
 
 /// `bars` in order of time, the newest last; nothing without a bar.
-fn view(symbol: String, bars: &[Bar]) -> Option<SymbolView> {
+fn view(symbol: String, bars: &[Bar], now_ms: i64) -> Option<SymbolView> {
     let newest = bars.last()?;
     let begin_ms = newest.window.end_ms - DAY_MS;
     let day = &bars[bars.partition_point(|bar| bar.window.start_ms < begin_ms)..];
     let last = day.iter().rev().find_map(|bar| bar.close);
     let reference = day.iter().find_map(|bar| bar.open);
     let change = last.zip(reference).map(|(last, first)| last.price / first.price - 1.0);
-    let settled = day.iter().filter(|bar| bar.state != BarState::Provisional);
-    let coverages: Vec<f64> = settled.filter_map(|bar| bar.coverage).collect();
-    let mean = coverages.iter().sum::<f64>() / coverages.len() as f64;
     let sum = |sum: Amount, bar: &Bar| sum.checked_add(bar.volume);
     let volume = day.iter().try_fold(Amount::ZERO, sum);
     Some(SymbolView {
@@ -119,11 +120,29 @@ fn view(symbol: String, bars: &[Bar]) -> Option<SymbolView> {
         volume: volume.map(Amount::to_f64),
         turnover: day.iter().map(|bar| bar.vwap.unwrap_or(0.0) * bar.volume.to_f64()).sum(),
         trade_count: day.iter().map(|bar| bar.trade_count).sum(),
-        coverage: (!coverages.is_empty()).then_some(mean),
+        coverage: coverage(day, now_ms),
         gap_ms: day.iter().map(|bar| bar.gap_ms).sum(),
         session: newest.session.map(Session::as_str),
         bars: day.iter().map(BarView::from).collect(),
     })
+}
+
+/// A share of all the time that is known, so that what `gap_ms` counts is missing here too.
+fn coverage(day: &[Bar], now_ms: i64) -> Option<f64> {
+    let (mut known_ms, mut covered_ms) = (0.0, 0.0);
+    for bar in day {
+        let Some(coverage) = bar.coverage else { continue };
+        let length_ms = bar.window.end_ms - bar.window.start_ms;
+        if bar.state == BarState::Provisional {
+            let so_far_ms = (now_ms - bar.window.start_ms).clamp(0, length_ms);
+            known_ms += so_far_ms as f64;
+            covered_ms += (so_far_ms - bar.gap_ms).max(0) as f64;
+        } else {
+            known_ms += length_ms as f64;
+            covered_ms += coverage * length_ms as f64;
+        }
+    }
+    (known_ms > 0.0).then(|| covered_ms / known_ms)
 }
 
 impl From<&Bar> for BarView {
@@ -186,24 +205,25 @@ mod tests {
             bar(11, None, BarState::Closed, Some(0.5)),
             bar(12, Some(80.0), BarState::Corrected, Some(1.0)),
             bar(33, Some(100.0), BarState::Closed, None),
-            bar(34, None, BarState::Provisional, Some(0.1)),
+            Bar { gap_ms: HOUR_MS / 4, ..bar(34, None, BarState::Provisional, Some(0.1)) },
         ];
-        let day = view("X".into(), &bars).expect("a day");
+        let day = view("X".into(), &bars, 34 * HOUR_MS + HOUR_MS / 2).expect("a day");
         assert_eq!((day.reference, day.last), (Some(80.0), Some(100.0)));
         assert_eq!((day.last_time, day.change_percent), (Some(33 * HOUR_MS + 1), Some(25.0)));
-        assert_eq!((day.volume, day.trade_count, day.gap_ms), (Some(0.4), 8, 20));
+        assert_eq!((day.volume, day.trade_count, day.gap_ms), (Some(0.4), 8, 15 + HOUR_MS / 4));
         assert!((day.turnover - 0.1 * (10.0 + 80.0 + 100.0 + 10.0)).abs() < 1e-9, "{day:?}");
-        // The forming bar has not had its time yet.
-        assert_eq!(day.coverage, Some(0.75));
+        // Half of an hour, a whole one, and of the forming bar's first half hour a half.
+        assert_eq!(day.coverage, Some((0.5 + 1.0 + 0.25) / 2.5));
         assert_eq!(day.bars.len(), 4);
     }
 
     #[test]
     fn without_prices_there_is_no_change_and_without_bars_no_symbol() {
-        let day = view("X".into(), &[bar(1, None, BarState::Provisional, None)]).expect("a day");
+        let day =
+            view("X".into(), &[bar(1, None, BarState::Provisional, None)], HOUR_MS).expect("a day");
         assert_eq!((day.last, day.reference, day.change_percent), (None, None, None));
         assert_eq!(day.coverage, None);
-        assert!(view("X".into(), &[]).is_none());
+        assert!(view("X".into(), &[], 0).is_none());
     }
 
     #[test]

@@ -84,9 +84,10 @@ export class Indicators {
     this.#refill();
   }
 
-  /** Names of what is drawn, and how far. */
+  /** Names of what is drawn, in the order of the menu, and how far. */
   get drawn() {
-    return { indicators: [...this.#values.keys()].join(','), indicated: this.#last };
+    const names = [...this.#series.keys()].filter((column) => this.#values.has(column));
+    return { indicators: names.join(','), indicated: this.#last };
   }
 
   #box(choice) {
