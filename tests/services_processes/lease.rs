@@ -58,13 +58,9 @@ impl Run {
         });
         let mut second = self.start(1);
         second.wait_for("that it stands by", standing_by);
-        assert!(self.ready(1).contains("standby: another producer holds the lease"));
-        assert!(
-            self.get(1, "/metrics").contains("ticksmith_producer_lease_held{feed=\"finnhub/0\"} 0")
-        );
-        assert!(
-            self.get(0, "/metrics").contains("ticksmith_producer_lease_held{feed=\"finnhub/0\"} 1")
-        );
+        self.wait_for(1, "/readyz", "standby: another producer holds the lease");
+        self.wait_for(1, "/metrics", "ticksmith_producer_lease_held{feed=\"finnhub/0\"} 0");
+        self.wait_for(0, "/metrics", "ticksmith_producer_lease_held{feed=\"finnhub/0\"} 1");
         self.world.wait_for_trades(1_000);
         assert!(subscribed(&second.said()).is_none(), "only one reads:\n{}", second.said());
         [first, second]
@@ -72,6 +68,14 @@ impl Run {
 
     fn get(&self, place: usize, path: &str) -> String {
         eventually("an answer", || self.world.get(&self.places[place].port, path))
+    }
+
+    /// The log line comes first.
+    fn wait_for(&self, place: usize, path: &str, text: &str) {
+        eventually(text, || {
+            let answer = self.get(place, path);
+            if answer.contains(text) { Ok(()) } else { Err(answer) }
+        });
     }
 
     fn ready(&self, place: usize) -> String {

@@ -77,7 +77,9 @@ fn a_full_disk_costs_trades_that_are_declared_once_and_exactly() {
     world.succeed(&["stream", "--until-end", "--drain"]);
     world.check(&["--drained", "--expect", "merged,gap overflow"]);
     let counted = delivered_but_for_overflow(&world, &frames);
-    assert_eq!(counted["overflows"], 1, "one overflow is one event");
+    // A slow Kafka may let the spool fill up more than once.
+    let told = ended.said.matches("no room in the spool").count();
+    assert_eq!(counted["overflows"], told, "one overflow is one event:\n{}", ended.said);
 }
 
 fn delivered_but_for_overflow(world: &World, frames: &Frames) -> serde_json::Value {
