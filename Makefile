@@ -103,11 +103,11 @@ simulate: release ## Serve a simulated feed that speaks Finnhub's protocol
 
 test-unit: ## Test the library alone
 	@$(NEED) cargo cc
-	cargo test --locked --lib $(ARGS)
+	cargo test --locked --no-fail-fast --lib $(ARGS)
 
 test: ## Run every test that needs no server
 	@$(NEED) cargo cc
-	cargo test --locked --lib --bins $(addprefix --test ,$(SERVER_FREE_TESTS)) $(ARGS)
+	cargo test --locked --no-fail-fast --lib --bins $(addprefix --test ,$(SERVER_FREE_TESTS)) $(ARGS)
 
 SEEDS ?= 10000
 SEED ?=

@@ -20,9 +20,10 @@ const MEASURE: &str = "new Promise((done) => {
   observer.observe({ type: 'longtask' });
   const why = [];
   const blame = new PerformanceObserver((list) => list.getEntries().forEach((entry) => why.push({
-    frame: Math.round(entry.duration), render: Math.round(entry.startTime + entry.duration - entry.renderStart),
+    frame: Math.round(entry.duration),
     layout: Math.round(entry.startTime + entry.duration - entry.styleAndLayoutStart),
-    scripts: entry.scripts.map((it) => `${it.invoker} ${it.sourceFunctionName} ${Math.round(it.duration)} ms`),
+    scripts: entry.scripts.map(({ invoker, sourceFunctionName, duration }) =>
+      `${invoker} ${sourceFunctionName} ${Math.round(duration)} ms`),
   })));
   blame.observe({ type: 'long-animation-frame' });
   const channel = new MessageChannel();

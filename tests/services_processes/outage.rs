@@ -42,7 +42,8 @@ fn survives(service: &str) {
     infra(&["up", service]);
     assert_eq!(simulator.wait().code(), 0, "simulate --exit-at-end");
     assert!(producer.is_running(), "the producer gave up:\n{}", producer.said());
-    // What a Kafka on its way back has not taken when the time for a stop is over stays in the spool.
+    // What a Kafka on its way back has not taken when the time for a stop is over stays in the
+    // spool.
     world.wait_for_trades(i64::from(TRADES));
     let produced = producer.terminate();
     assert_eq!(produced.code(), 0, "producer after SIGTERM:\n{}", produced.said);
