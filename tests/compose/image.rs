@@ -1,6 +1,7 @@
 //! The image of ticksmith, as far as it can be judged without building it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::description::root;
 
@@ -39,6 +40,64 @@ fn it_runs_as_nobody_and_says_whether_it_is_well() {
     assert!(id >= 10_000, "{user}");
     assert!(dockerfile.contains("HEALTHCHECK --interval="));
     assert_eq!(value_of(&dockerfile, "ENTRYPOINT "), "[\"ticksmith\"]");
+}
+
+/// Cargo wants the file of every bench that the manifest names, even where it builds none.
+#[test]
+fn the_layer_of_dependencies_has_a_file_for_every_bench() {
+    let dockerfile = dockerfile();
+    let (_, list) = dockerfile.split_once("touch src/lib.rs $(").expect("a list of files");
+    let (list, _) = list.split_once(") \\\n").expect("its end");
+    let listed = Command::new("sh").args(["-c", list]).current_dir(root()).output().expect("sh");
+    let listed = String::from_utf8(listed.stdout).expect("UTF-8");
+    let manifest = read("Cargo.toml");
+    let benches = manifest.split("[[bench]]\n").skip(1);
+    let expected: Vec<String> = benches
+        .map(|bench| format!("benches/{}.rs", value_of(bench, "name = ").trim_matches('"')))
+        .collect();
+    assert!(!expected.is_empty());
+    assert_eq!(listed.lines().collect::<Vec<_>>(), expected);
+}
+
+/// A source that takes a file from elsewhere compiles here, and not in the image.
+#[test]
+fn what_the_sources_include_is_copied() {
+    let dockerfile = dockerfile();
+    let root = root().canonicalize().expect("here");
+    let sources = rust_files(&root.join("src"));
+    let included: Vec<PathBuf> = sources.iter().flat_map(|source| included_by(source)).collect();
+    assert!(included.len() > 10, "{included:?}");
+    for file in included {
+        let inside = file.strip_prefix(&root).expect("a file of the repository");
+        let folder = inside.components().next().expect("a folder").as_os_str().display();
+        let copy = format!("\nCOPY {folder} {folder}\n");
+        assert!(dockerfile.contains(&copy), "{} is not copied", inside.display());
+    }
+}
+
+/// What a source takes in under a name that is spelt out.
+fn included_by(source: &Path) -> Vec<PathBuf> {
+    let text = std::fs::read_to_string(source).expect("a source");
+    let folder = source.parent().expect("a folder");
+    let calls = text.split("include_").skip(1);
+    let names = calls.filter_map(|call| {
+        let named = ["str!(\"", "bytes!(\""].iter().find_map(|macro_| call.strip_prefix(macro_))?;
+        named.split('"').next()
+    });
+    let file = |name| folder.join(name).canonicalize().unwrap_or_else(|_| panic!("no {name}"));
+    names.map(file).collect()
+}
+
+/// Without those that hold tests alone.
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.path());
+    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let is_source = |path: &PathBuf| {
+        path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs")
+    };
+    let mut found: Vec<PathBuf> = files.into_iter().filter(is_source).collect();
+    found.extend(folders.iter().flat_map(|folder| rust_files(folder)));
+    found
 }
 
 /// What the image is made of is there, and `.dockerignore` lets it in, and nothing else.
