@@ -364,9 +364,10 @@ impl Pipeline {
     fn make_beat(&mut self) -> Result<Beat> {
         let mut records = self.outbox.take();
         let mut offsets = Vec::new();
-        for (partition, state) in self.partitions.collect_state()? {
-            for record in &state {
-                let (key, value) = self.parts.avro.encode_state(record)?;
+        let avro = &self.parts.avro;
+        self.partitions.collect_state(|partition, next_offset, state| {
+            for record in state {
+                let (key, value) = avro.encode_state(record)?;
                 records.push(OutRecord {
                     topic: Topic::Changelog,
                     partition: Some(partition),
@@ -375,8 +376,9 @@ impl Pipeline {
                     headers: Vec::new(),
                 });
             }
-            offsets.push((partition, self.partitions.next_offset(partition).unwrap_or(0)));
-        }
+            offsets.push((partition, next_offset));
+            Ok(())
+        })?;
         Ok(Beat { records, offsets })
     }
 

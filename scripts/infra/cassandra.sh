@@ -85,7 +85,7 @@ cassandra_spawn() {
     < "$REPO/scripts/infra/cassandra/jvm.options"
   # The first node waits for nobody; a further one has to find it.
   [[ $CASSANDRA_SEEDS == "$HOST:"* ]] || options+=(-Dcassandra.ring_delay_ms=10000)
-  spawn cassandra "$JAVA" "$(mark_of cassandra)" -ea -da:net.openhft... -Xms256m "-Xmx$CASSANDRA_HEAP" \
+  spawn cassandra "$JAVA" "$(mark_of cassandra)" -ea -da:net.openhft... "-Xms$CASSANDRA_HEAP" "-Xmx$CASSANDRA_HEAP" \
     -XX:+ExitOnOutOfMemoryError "${options[@]}" -javaagent:"$(echo "$jars"/jamm-*.jar)" \
     -Djava.io.tmpdir="$INFRA_DIR/cassandra/tmp" \
     -Dcassandra.superuser_setup_delay_ms=0 -Dcassandra.storagedir="$INFRA_DIR/cassandra/data" \

@@ -19,6 +19,18 @@ struct RawFrame<'a> {
     msg: Option<Cow<'a, str>>,
 }
 
+/// A frame of trades of which each is as it should be: nearly every frame, read in one pass.
+#[derive(Deserialize)]
+struct SoundFrame<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    data: Vec<RawElement<'a>>,
+    /// Of no use here, but a text in every frame that `RawFrame` takes.
+    #[serde(default, rename = "msg")]
+    _message: Option<String>,
+}
+
 #[derive(Deserialize)]
 #[serde(expecting = "a trade")]
 struct RawElement<'a> {
@@ -35,6 +47,20 @@ struct RawElement<'a> {
 
 /// Takes one message apart. Never fails: what cannot be read comes back as `Malformed`.
 pub fn decode(raw: &str) -> Frame {
+    decode_sound(raw).unwrap_or_else(|| decode_by_element(raw))
+}
+
+/// `None`: it is something else than sound trades, and has to be looked at piece by piece.
+fn decode_sound(raw: &str) -> Option<Frame> {
+    let frame: SoundFrame<'_> = serde_json::from_str(raw).ok()?;
+    if frame.kind != "trade" {
+        return None;
+    }
+    let trades = frame.data.into_iter().map(|element| trade_of(element).map(Element::Trade));
+    trades.collect::<Result<_, _>>().ok().map(Frame::Trades)
+}
+
+fn decode_by_element(raw: &str) -> Frame {
     let frame: RawFrame<'_> = match serde_json::from_str(raw) {
         Ok(frame) => frame,
         Err(error) => return malformed(format!("not a JSON frame: {error}")),
@@ -164,7 +190,10 @@ fn decode_element(raw: &str) -> Element {
 }
 
 fn decode_trade(raw: &str) -> Result<FeedTrade, String> {
-    let element: RawElement<'_> = serde_json::from_str(raw).map_err(|error| error.to_string())?;
+    trade_of(serde_json::from_str(raw).map_err(|error| error.to_string())?)
+}
+
+fn trade_of(element: RawElement<'_>) -> Result<FeedTrade, String> {
     let (price, inexact_price) = number(element.p.get()).ok_or("`p` is not a number")?;
     let (volume, inexact_volume) = number(element.v.get()).ok_or("`v` is not a number")?;
     Ok(FeedTrade {
@@ -325,6 +354,28 @@ mod tests {
             let Element::Malformed(element) = &elements[1] else { panic!("{raw} passed") };
             assert_eq!((element.raw.as_str(), element.symbol.as_deref()), (raw, symbol));
         }
+    }
+
+    #[test]
+    fn one_pass_and_piece_by_piece_come_to_the_same() {
+        let elements = [
+            r#"{"c":["1","12"],"p":1.5,"s":"A","t":1,"v":2}"#,
+            r#"{"c":null,"p":0.3000000000000000444,"s":"\u0041","t":1,"v":2}"#,
+            r#"{"p":"1.5","s":"A","t":1,"v":2}"#,
+            r#"{"p":1,"p":2,"s":"A","t":1,"v":2}"#,
+            r#"["A",1,2,3,null]"#,
+        ];
+        let ends = ["", r#","msg":null"#, r#","msg":7"#, r#","data":[]"#, r#","more":{}"#];
+        for (first, second) in elements.iter().flat_map(|one| elements.map(|two| (one, two))) {
+            for (kind, end) in ["trade", "news"].iter().flat_map(|kind| ends.map(|end| (kind, end)))
+            {
+                let frame = format!(r#"{{"data":[{first},{second}],"type":"{kind}"{end}}}"#);
+                let sound = decode_sound(&frame);
+                assert!(sound.is_none_or(|sound| sound == decode_by_element(&frame)), "{frame}");
+            }
+        }
+        let sound = format!(r#"{{"data":[{}],"type":"trade"}}"#, elements[0]);
+        assert!(decode_sound(&sound).is_some());
     }
 
     #[test]

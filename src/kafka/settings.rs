@@ -26,6 +26,12 @@ const RESERVED: [&str; 12] = [
     "acks",
 ];
 
+/// Records held ahead of the engine. librdkafka needs some 400 bytes for each beside its own, which
+/// `queued.max.messages.kbytes` does not count: its default of 100,000 is 40 MB of a full queue.
+const QUEUED_RECORDS: &str = "20000";
+/// One answer brings at most so much of a partition, compressed, whatever the queue holds already.
+const FETCHED_BYTES: &str = "262144";
+
 /// The parts of the configuration that the clients are made from.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
@@ -126,6 +132,8 @@ impl Settings {
             ("heartbeat.interval.ms", self.heartbeat_ms().to_string()),
             ("max.poll.interval.ms", self.kafka.max_poll_interval_ms.max(session_ms).to_string()),
             ("queued.max.messages.kbytes", self.kafka.consumer_queue_kib.to_string()),
+            ("queued.min.messages", QUEUED_RECORDS.into()),
+            ("fetch.message.max.bytes", FETCHED_BYTES.into()),
             // A full queue is asked again soon: the default of a second starves a fast reader.
             ("fetch.queue.backoff.ms", "5".into()),
             ("fetch.wait.max.ms", "100".into()),

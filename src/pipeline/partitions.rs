@@ -197,14 +197,20 @@ impl Partitions {
         self.engines.values_mut()
     }
 
-    /// What the changelog must be told, by partition; only of those that read something since.
-    pub fn collect_state(&mut self) -> Result<Vec<(i32, Vec<StateRecord>)>> {
-        let collect = |(partition, engine): (&i32, &mut Engine)| {
-            let mut records = Vec::new();
+    /// Hands out what the changelog must be told, by partition with its next offset; only of those
+    /// that read something since. One partition at a time: the state of thousands of symbols is
+    /// several times as large as its bytes.
+    pub fn collect_state(
+        &mut self,
+        mut on_state: impl FnMut(i32, i64, &[StateRecord]) -> Result<()>,
+    ) -> Result<()> {
+        let mut records = Vec::new();
+        for (partition, engine) in self.engines.iter_mut().filter(|(_, one)| one.is_unsaved()) {
             engine.collect_state(&mut records)?;
-            Ok((*partition, records))
-        };
-        self.engines.iter_mut().filter(|(_, engine)| engine.is_unsaved()).map(collect).collect()
+            on_state(*partition, engine.next_offset(), &records)?;
+            records.clear();
+        }
+        Ok(())
     }
 }
 

@@ -177,12 +177,21 @@ impl Head {
         Self { id: id.cast_signed(), length, sum }
     }
 
-    /// FNV-1a: it need only tell a torn or overwritten batch from a whole one.
+    /// It need only tell a torn or overwritten batch from a whole one, at the speed of the feed:
+    /// FNV-1a over words of eight bytes, each turned so that none cancels another. Every byte goes
+    /// through it twice, when it is written and when it is read back.
     fn sum(id: i64, records: &[u8]) -> u64 {
         const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
         const PRIME: u64 = 0x0100_0000_01b3;
-        let start = (BASIS ^ id.cast_unsigned()).wrapping_mul(PRIME);
-        records.iter().fold(start, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(PRIME))
+        let mix = |sum: u64, word: u64| (sum.rotate_left(23) ^ word).wrapping_mul(PRIME);
+        let (words, rest) = records.as_chunks::<8>();
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        let whole = words
+            .iter()
+            .fold(mix(BASIS, id.cast_unsigned()), |sum, word| mix(sum, u64::from_le_bytes(*word)));
+        // The length is part of the sum, since the last word is filled up with zeros.
+        mix(mix(whole, u64::from_le_bytes(last)), records.len() as u64)
     }
 }
 
