@@ -20,6 +20,9 @@ const HEADERS: [&str; 7] =
     [FEED_EVENT_HEADER, "reason", "feed", "connection", "frame", "received_at_us", "problem"];
 /// Before each batch: id and length of its records, and the sum of both and the records.
 const HEAD_BYTES: usize = 24;
+/// Of FNV-1a with 64 bits.
+const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+const PRIME: u64 = 0x0100_0000_01b3;
 
 /// How an append ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,15 +143,15 @@ fn reopen(path: PathBuf) -> std::io::Result<Segment> {
     let (mut last_id, mut bytes, mut batch) = (0, 0, Vec::new());
     let mut head = [0; HEAD_BYTES];
     while reader.read_exact(&mut head).is_ok() {
-        let Head { id, length: records, sum } = Head::decode(&head);
-        if records > length - bytes {
+        let head = Head::decode(&head);
+        if head.length > length - bytes {
             break;
         }
-        batch.resize(usize::try_from(records).unwrap_or(usize::MAX), 0);
-        if reader.read_exact(&mut batch).is_err() || sum != Head::sum(id, &batch) {
+        batch.resize(usize::try_from(head.length).unwrap_or(usize::MAX), 0);
+        if reader.read_exact(&mut batch).is_err() || !head.is_of(&batch) {
             break;
         }
-        (last_id, bytes) = (id, bytes + HEAD_BYTES as u64 + records);
+        (last_id, bytes) = (head.id, bytes + HEAD_BYTES as u64 + head.length);
     }
     if bytes < length {
         events::spool_torn(&path, length - bytes);
@@ -177,12 +180,20 @@ impl Head {
         Self { id: id.cast_signed(), length, sum }
     }
 
+    fn is_of(&self, records: &[u8]) -> bool {
+        [Self::sum, Self::older_sum].iter().any(|sum| self.sum == sum(self.id, records))
+    }
+
+    /// That of versions before December 2026: what waits from before an update is sent as well.
+    fn older_sum(id: i64, records: &[u8]) -> u64 {
+        let start = (BASIS ^ id.cast_unsigned()).wrapping_mul(PRIME);
+        records.iter().fold(start, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(PRIME))
+    }
+
     /// It need only tell a torn or overwritten batch from a whole one, at the speed of the feed:
     /// FNV-1a over words of eight bytes, each turned so that none cancels another. Every byte goes
     /// through it twice, when it is written and when it is read back.
     fn sum(id: i64, records: &[u8]) -> u64 {
-        const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
-        const PRIME: u64 = 0x0100_0000_01b3;
         let mix = |sum: u64, word: u64| (sum.rotate_left(23) ^ word).wrapping_mul(PRIME);
         let (words, rest) = records.as_chunks::<8>();
         let mut last = [0; 8];
@@ -228,7 +239,8 @@ impl Reader {
     fn read(&mut self, id: i64) -> std::io::Result<Option<(i64, Option<Vec<OutRecord>>)>> {
         let mut head = [0; HEAD_BYTES];
         self.file.read_exact_at(&mut head, self.position)?;
-        let Head { id: found, length, sum } = Head::decode(&head);
+        let head = Head::decode(&head);
+        let (found, length) = (head.id, head.length);
         let records_at = self.position + HEAD_BYTES as u64;
         self.position = records_at.saturating_add(length);
         if found < id {
@@ -239,7 +251,7 @@ impl Reader {
         }
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
         self.file.read_exact_at(&mut bytes, records_at)?;
-        let is_whole = sum == Head::sum(found, &bytes);
+        let is_whole = head.is_of(&bytes);
         Ok(Some((found, is_whole.then(|| decode(&bytes)).flatten())))
     }
 }

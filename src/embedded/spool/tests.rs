@@ -253,3 +253,29 @@ fn the_disk_holds_little_more_than_what_arrived() {
     assert!(told < batches * 200, "{told}");
     spool.close();
 }
+
+/// FNV-1a byte by byte, written down once more.
+fn older_sum(id: u64, records: &[u8]) -> u64 {
+    let start = (0xcbf2_9ce4_8422_2325 ^ id).wrapping_mul(0x0100_0000_01b3);
+    records.iter().fold(start, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[test]
+fn what_an_older_version_has_not_sent_is_read_like_all_else() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let expected = [record(1, 20), record(2, 33)];
+    {
+        let spool = Spool::open(options(directory.path())).expect("opens");
+        assert!(spool.append(&expected).expect("written"));
+        spool.close();
+    }
+    wait_until_free(directory.path());
+    let path = directory.path().join("00000000000000000001.batches");
+    let mut bytes = std::fs::read(&path).expect("the segment");
+    let sum = older_sum(1, &bytes[24..]).to_le_bytes();
+    assert_ne!(bytes[16..24], sum);
+    bytes[16..24].copy_from_slice(&sum);
+    std::fs::write(&path, &bytes).expect("written");
+    let spool = Spool::open(options(directory.path())).expect("opens again");
+    assert_eq!(read_all(&spool).1, expected);
+}
