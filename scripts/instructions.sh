@@ -24,7 +24,7 @@ count() { # STEP: instructions a trade
 }
 
 recorded() { # STEP
-  sed -n "s/^$1,//p" "$RECORDED"
+  [[ ! -e $RECORDED ]] || sed -n "s/^$1,//p" "$RECORDED"
 }
 
 cargo build --locked --quiet --release --manifest-path benches/instructions/Cargo.toml --target-dir "$target"

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::Consumer;
 use ticksmith::codec::avro::Avro;
 use ticksmith::config::Config;
 use ticksmith::kafka::KafkaPublisher;

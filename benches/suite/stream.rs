@@ -127,7 +127,7 @@ pub fn into_tables<'a>(lab: &'a Lab, market: Market) -> Case<'a> {
 /// Reads some symbols back: the bars of gold, and how many trades silver has.
 fn compare_tables(lab: &Lab, market: &Market, keyspace: &str) {
     let mut config = Config::defaults();
-    config.cassandra.contact_points = vec![lab.cassandra().to_owned()];
+    config.cassandra.contact_points = lab.cassandra().to_owned();
     config.cassandra.keyspace = keyspace.to_owned();
     let connection = Connection::open(&config.cassandra).expect("Cassandra answers");
     let reader = CassandraReader::open(&connection, &config).expect("the tables are there");

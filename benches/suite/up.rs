@@ -15,7 +15,7 @@ const WATCHED: Duration = Duration::from_secs(15);
 const COMMITTED: &str = "ticksmith_stream_committed_records_total";
 
 /// At so many simulated trades a second.
-pub fn case(lab: &Lab, rate: &'static str) -> Case<'_> {
+pub fn case<'a>(lab: &'a Lab, rate: &'static str) -> Case<'a> {
     Case::new(format!("k  up, {rate} trades/s asked for"), move |_| {
         let data = TempDir::new().expect("a directory");
         let directory = data.path().display().to_string();
