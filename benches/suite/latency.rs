@@ -6,6 +6,7 @@
 //! latency counts from there. So whoever is slow makes the frames behind it late as well, and no
 //! coordinated omission is left to correct.
 
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -88,7 +89,7 @@ fn at_rate(lab: &Lab, rate: u32, lasting: Duration, report: &mut Report) {
         let share = (after - before) / took * 100.0;
         report.figure(format!("g  {rate} trades/s, {name}'s share of a core"), "%", share);
     }
-    delete(&lab.kafka, &[names.trades.clone()]);
+    delete(&lab.kafka, slice::from_ref(&names.trades));
     delete(&lab.kafka, &names.outputs());
 }
 

@@ -96,6 +96,7 @@ pub fn child(command: Command) -> Own {
 /// Several that run beside each other.
 pub fn children(commands: Vec<Command>) -> Own {
     let start = |mut command: Command| {
+        #[expect(clippy::zombie_processes, reason = "wait4 reaps it, with its usage")]
         let child = command.stdout(Stdio::null()).spawn().expect("the binary starts");
         libc::pid_t::try_from(child.id()).expect("a process id")
     };

@@ -2,6 +2,7 @@
 //! spool, and Kafka's acknowledgement by all replicas.
 
 use std::process::Command;
+use std::slice;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -43,7 +44,7 @@ pub fn case<'a>(lab: &'a Lab, symbols: usize, trades: usize, per_frame: usize) -
         let mut arrived = 0;
         log.read_committed(|value| arrived += usize::from(!value.is_empty()));
         assert_eq!(arrived, trades, "trades in the topic");
-        delete(&lab.kafka, &[log.topic.clone()]);
+        delete(&lab.kafka, slice::from_ref(&log.topic));
         delete(&lab.kafka, &names.outputs());
         measured
     })
