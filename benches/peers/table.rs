@@ -51,8 +51,9 @@ impl Row {
 /// Prints the rows of one mode, and how many times ticksmith's CPU the others take.
 pub fn print(mode: &str, rows: &[Row]) {
     println!(
-        "\n{mode}\n\n| job | trades/s | CPU-s per million | with start: trades/s | CPU-s per million \
-         | broker's CPU-s | Cassandra's CPU-s | peak memory MB | start s | start CPU-s |"
+        "\n{mode}\n\n| job | trades/s | CPU-s per million | with start: trades/s | \
+         CPU-s per million | broker's CPU-s | Cassandra's CPU-s | peak memory MB | start s \
+         | start CPU-s |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|");
     for row in rows {
