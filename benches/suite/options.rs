@@ -12,7 +12,7 @@ Examples:
   make bench ARGS='--json after.json --compare before.json'
 
 The table goes to standard output, progress to standard error. Each figure is the median of its
-runs. Cases take turns: a round is one run of each, so a machine that slows down slows all of them.";
+runs. Cases take turns: a round is one run of each, so a slower machine is slower for all of them.";
 
 /// Measures ticksmith beside the limits that broker and database set, on the same machine.
 #[derive(Debug, Parser)]
