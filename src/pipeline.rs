@@ -41,6 +41,9 @@ const CATCH_UP_FACTOR: usize = 5;
 const BEHIND_MS: i64 = 1_000;
 /// A pause is slept in steps of this, so that a stop is noticed, ms.
 const RETRY_STEP_MS: u64 = 50;
+/// Until the first assignment.
+const WAITING: &str = "waiting for partitions: a group hands them out when every member has \
+                       answered, or the session of one that was killed is over";
 
 /// When to do what; see `[stream]` of the configuration.
 #[derive(Debug, Clone)]
@@ -113,6 +116,7 @@ pub fn run(mut parts: Parts, shutdown: Shutdown) -> Result<BeatReport> {
         Err(error) => return Err(error),
     };
     shutdown.begun();
+    parts.live.ready(false, WAITING);
     let now_us = parts.clock.monotonic_us();
     let partitions = Partitions::new(
         Arc::clone(&parts.avro),

@@ -10,6 +10,7 @@ const find = (id) => document.getElementById(id);
 const ms = (us) => `${(us / 1000).toFixed(us < 10_000 ? 1 : 0)} ms`;
 const rate = (value) => value.toLocaleString('en-US', { maximumFractionDigits: value < 100 ? 1 : 0 });
 const mebibytes = (bytes) => (bytes == null ? '–' : `${Math.round(bytes / 1048576)} MiB`);
+const records = (value) => `${count(value)} record${value === 1 ? '' : 's'}`;
 const orDash = (value, show) => (value == null ? '–' : show(value));
 
 /** An element with a text and attributes. Texts are never taken for markup. */
@@ -45,9 +46,9 @@ function showTiles(figures) {
   const total = Math.max(1, figures.counts.total - figures.counts.control);
   const tiles = [
     ['Read', `${rate(figures.rates.total)}/s`, `${rate(figures.rates.merged)}/s merged`],
-    ['Lag', `${count(figures.lag_records)} records`, orDash(figures.lag_ms, (lag) => `${duration(lag)} at this pace`)],
+    ['Lag', records(figures.lag_records), orDash(figures.lag_ms, (lag) => `${duration(lag)} at this pace`)],
     ['Watermark', orDash(figures.watermark_lag_ms, (lag) => `${duration(lag)} behind`), orDash(figures.watermark, dayAndTime)],
-    ['Last beat', orDash(figures.beats.at(-1), (beat) => ms(beat.flush_us + beat.commit_us)), orDash(figures.beats.at(-1), (beat) => `${count(beat.records)} records`)],
+    ['Last beat', orDash(figures.beats.at(-1), (beat) => ms(beat.flush_us + beat.commit_us)), orDash(figures.beats.at(-1), (beat) => records(beat.records))],
     ['State', `${count(figures.open_windows)} windows`, `${count(figures.symbols)} symbols, ${mebibytes(figures.resident_bytes)} of memory`],
     ['Late', `${(figures.counts.late / total * 100).toFixed(2)} %`, `${count(figures.counts.late)} trades`],
   ];
