@@ -35,9 +35,10 @@ pub fn run(lab: &Lab, options: &Options, report: &mut Report) {
     first_output(lab, options.runs, report);
     for symbols in [0].iter().chain(&options.symbols) {
         let topic = format!("bench-restore-{symbols}");
-        lab.prepare(&Names::new(topic.clone(), topic.clone()), "topics", &[]);
+        let names = Names::new(topic.clone(), topic);
+        lab.prepare(&names, "topics", &[]);
         if *symbols > 0 {
-            publish(&lab.kafka, &topic, *symbols);
+            publish(&lab.kafka, &names, *symbols);
         }
         for (name, beat_records) in BEATS.iter().take(if *symbols == 0 { 1 } else { 2 }) {
             starts(lab, options.runs, *symbols, name, beat_records, report);
@@ -91,7 +92,7 @@ fn first_output(lab: &Lab, runs: usize, report: &mut Report) {
         let names = Names::new(format!("{trades}-{run}"), trades);
         lab.prepare(&names, "topics", &[TOPICS_ONLY]);
         if run == 0 {
-            publish(&lab.kafka, trades, 1);
+            publish(&lab.kafka, &names, 1);
         }
         let (bootstrap, topic) = (lab.kafka.clone(), names.output("silver"));
         let silver = Log { bootstrap, topic, partitions: PARTITIONS };
@@ -110,10 +111,11 @@ fn first_output(lab: &Lab, runs: usize, report: &mut Report) {
 }
 
 /// A connection, its subscription, and all trades.
-fn publish(bootstrap: &str, topic: &str, symbols: usize) {
+fn publish(bootstrap: &str, names: &Names, symbols: usize) {
     let mut config = Config::defaults();
     config.kafka.bootstrap = bootstrap.to_owned();
-    config.topics.trades = topic.to_owned();
+    config.topics.trades.clone_from(&names.trades);
+    config.topics.rejected = names.output("rejected");
     let publisher = KafkaPublisher::connect(&config, Arc::new(SystemClock));
     let mut publisher = publisher.expect("a publisher");
     let avro = Avro::single_object();
