@@ -21,7 +21,8 @@ SERVER_FREE_TESTS := $(filter-out services_%,$(TESTS))
 .PHONY: help demo docker-up docker-demo docker-down topics cassandra-init install producer stream-job spark-job doctor \
 	smoke-test simulate dev \
 	test test-unit test-integration test-secure test-cluster test-all simulate-test outage chaos soak fuzz \
-	format lint deny alerts check infra-up infra-down infra-status bench release
+	format lint deny alerts check infra-up infra-down infra-status bench bench-micro bench-peers \
+	instructions release
 
 help: ## List the targets
 	@echo "usage: make TARGET [ARGS='...']"; echo
@@ -197,6 +198,21 @@ check: ## Formatting, lint and dependencies, as CI does it
 	@$(MAKE) lint
 	@$(MAKE) deny
 
-bench: ## Measure on a real Kafka and Cassandra (started and stopped by it)
+bench: ## Measure beside a real Kafka and Cassandra, started and stopped by it (ARGS='--only b,c --runs 1', ARGS=--help)
 	@$(NEED) cargo cc java maven
-	scripts/with-services.sh cargo bench --locked --bench '*' -- $(ARGS)
+	@scripts/bench.sh $(ARGS)
+
+bench-micro: ## Time each step of a trade's way, without servers
+	@$(NEED) cargo cc
+	cargo bench --locked --bench micro -- $(ARGS)
+
+instructions: ## Count each step's instructions; fails when one takes 5 % more than recorded (ARGS=record)
+	@$(NEED) cargo cc valgrind
+	@scripts/instructions.sh $(ARGS)
+
+bench-peers: ## The same bars by Flink, Kafka Streams and Spark beside ticksmith (TICKSMITH_BENCH_JOBS=ticksmith,flink)
+	@$(NEED) cargo cc java maven
+	rm -rf target/peers/*/lib
+	mvn -B -q -f benches/peers/pom.xml package
+	cargo bench --locked --bench peers --no-run
+	TICKSMITH_PEERS=$(abspath target)/peers scripts/with-services.sh cargo bench --locked --bench peers -- $(ARGS)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks that tools are there before a target needs them. One line for each that is missing, naming the remedy.
 #
-#   scripts/need.sh cargo cc java maven chromium python promtool compose
+#   scripts/need.sh cargo cc java maven chromium python promtool valgrind compose
 set -euo pipefail
 # shellcheck disable=SC2317 # the checks are called by name, at the end
 
@@ -38,6 +38,7 @@ need_chromium() {
 }
 need_python() { python3 -c 'import ensurepip' 2> /dev/null || missing "Python 3 with venv" "$(debian python3-venv)"; }
 need_promtool() { has promtool || missing promtool "$(debian prometheus)"; }
+need_valgrind() { has valgrind || missing valgrind "$(debian valgrind)"; }
 need_compose() {
   docker compose version > /dev/null 2>&1 || has docker-compose ||
     missing "Docker Compose" "install Docker with its compose plugin, or docker-compose; without Docker: 'make infra-up'"

@@ -24,6 +24,7 @@ missing_packages() {
   has chromium || has chromium-browser || has google-chrome || echo chromium
   python3 -c 'import ensurepip' 2> /dev/null || echo python3-venv
   has promtool || echo prometheus
+  has valgrind || echo valgrind
 }
 
 # Of that package only promtool is wanted: Debian starts the server that comes along, on the port of the one in Docker.

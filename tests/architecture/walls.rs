@@ -92,6 +92,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("ureq", &["http", "registry", "telemetry"]),
     ("webpki_roots", &["cassandra"]),
     ("yata", &["http"]),
+    ("criterion", &[]),
+    ("hdrhistogram", &[]),
     ("proptest", &[]),
     ("tempfile", &["role"]),
 ];

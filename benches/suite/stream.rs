@@ -1,0 +1,165 @@
+//! `ticksmith stream --until-end` over the whole market, into topics or into the tables; each run
+//! starts from nothing and its bars are compared with the oracle's.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use ticksmith::cassandra::{CassandraReader, Connection};
+use ticksmith::codec::avro::Avro;
+use ticksmith::config::Config;
+use ticksmith::model::{BarState, Interval};
+use ticksmith::port::{BarQuery, StoreReader, Tier, TradeQuery};
+
+use crate::generator::{Generator, Shape};
+use crate::lab::{Lab, Names, Settings};
+use crate::log::{Log, delete};
+use crate::measure::{Measured, child, children};
+use crate::oracle::{Content, Key, Oracle, key_of};
+use crate::throughput::Case;
+
+/// Symbols of which the tables are read back.
+const SYMBOLS_READ_BACK: usize = 40;
+/// More than any query here has rows.
+const ALL: usize = 10_000_000;
+const EVER_MS: i64 = 4_000_000_000_000;
+
+/// A topic that holds the market, and what must come of it.
+#[derive(Clone)]
+pub struct Market {
+    pub log: Log,
+    pub shape: Shape,
+    pub trades: usize,
+    oracle: Rc<Oracle>,
+}
+
+impl Market {
+    pub fn new(log: Log, shape: Shape, trades: usize) -> Self {
+        let oracle = Oracle::of(Generator::new(shape).take(trades), log.partitions);
+        Self { log, shape, trades, oracle: Rc::new(oracle) }
+    }
+}
+
+const TOPICS_ONLY: (&str, &str) = ("STREAM__STORE", "none");
+const NO_SILVER: (&str, &str) = ("STREAM__SILVER_TOPIC", "false");
+
+/// Part b.
+pub fn bars_only<'a>(lab: &'a Lab, market: Market, guarantee: &'static str) -> Case<'a> {
+    let settings = [TOPICS_ONLY, NO_SILVER, ("STREAM__GUARANTEE", guarantee)];
+    let name = format!("b  stream, bars only, {}", guarantee.replace('_', " "));
+    Case::new(name, move |run| {
+        into_topics(lab, &market, &format!("{guarantee}-{run}"), &settings, 1)
+    })
+}
+
+/// Part c.
+pub fn with_silver<'a>(lab: &'a Lab, market: Market) -> Case<'a> {
+    Case::new("c  stream, bars and silver topic, exactly once", move |run| {
+        into_topics(lab, &market, &format!("silver-{run}"), &[TOPICS_ONLY], 1)
+    })
+}
+
+/// Part i: two processes share the partitions.
+pub fn two_processes<'a>(lab: &'a Lab, market: Market) -> Case<'a> {
+    Case::new("i  two processes, bars only, exactly once", move |run| {
+        into_topics(lab, &market, &format!("two-{run}"), &[TOPICS_ONLY, NO_SILVER], 2)
+    })
+}
+
+/// Part i: four times the partitions.
+pub fn many_partitions<'a>(lab: &'a Lab, market: Market) -> Case<'a> {
+    let name = format!("i  {} partitions, bars only, exactly once", market.log.partitions);
+    Case::new(name, move |run| {
+        let count = market.log.partitions.to_string();
+        let settings = [TOPICS_ONLY, NO_SILVER, ("TOPICS__PARTITIONS", count.as_str())];
+        into_topics(lab, &market, &format!("many-{run}"), &settings, 1)
+    })
+}
+
+fn into_topics(
+    lab: &Lab,
+    market: &Market,
+    run: &str,
+    settings: &Settings,
+    processes: usize,
+) -> Measured {
+    let names = Names::new(format!("{}-{run}", market.log.topic), market.log.topic.clone());
+    lab.prepare(&names, "topics", settings);
+    let command = |_| lab.command(&names, &["stream", "--until-end"], settings);
+    let measured =
+        lab.servers.around(market.trades, || children((0..processes).map(command).collect()));
+    market.oracle.compare(&bars_topic(market, &names), &names.run);
+    delete(&lab.kafka, &names.outputs());
+    measured
+}
+
+/// The last closed or corrected bar of every key.
+fn bars_topic(market: &Market, names: &Names) -> BTreeMap<Key, Content> {
+    let log = Log { topic: names.output("bars"), ..market.log.clone() };
+    let avro = Avro::single_object();
+    let mut bars = BTreeMap::new();
+    log.read_committed(|value| {
+        let bar = avro.decode_bar(value).expect("a bar");
+        if bar.state != BarState::Provisional {
+            bars.insert(key_of(&bar), Content::from(&bar));
+        }
+    });
+    bars
+}
+
+/// Part d: all three tiers.
+pub fn into_tables<'a>(lab: &'a Lab, market: Market) -> Case<'a> {
+    Case::new("d  stream, bronze + silver + gold in Cassandra, exactly once", move |run| {
+        let names = Names::new(format!("{}-tables-{run}", market.log.topic), &market.log.topic);
+        let keyspace = format!("bench_{}_{run}", market.shape.symbols);
+        let settings = [NO_SILVER, ("CASSANDRA__KEYSPACE", keyspace.as_str())];
+        lab.prepare(&names, "topics", &settings);
+        lab.prepare(&names, "cassandra-init", &settings);
+        let measured = lab.servers.around(market.trades, || {
+            child(lab.command(&names, &["stream", "--until-end"], &settings))
+        });
+        market.oracle.compare(&bars_topic(&market, &names), &names.run);
+        compare_tables(lab, &market, &keyspace);
+        delete(&lab.kafka, &names.outputs());
+        measured
+    })
+}
+
+/// Reads some symbols back: the bars of gold, and how many trades silver has.
+fn compare_tables(lab: &Lab, market: &Market, keyspace: &str) {
+    let mut config = Config::defaults();
+    config.cassandra.contact_points = lab.cassandra().to_owned();
+    config.cassandra.keyspace = keyspace.to_owned();
+    let connection = Connection::open(&config.cassandra).expect("Cassandra answers");
+    let reader = CassandraReader::open(&connection, &config).expect("the tables are there");
+    let mut symbols: Vec<&String> = market.oracle.merged.keys().collect();
+    symbols.sort();
+    let step = (symbols.len() / SYMBOLS_READ_BACK).max(1);
+    for symbol in symbols.into_iter().rev().step_by(step) {
+        let interval = Interval::parse("5m").expect("valid");
+        let (symbol, from_ms, to_ms, limit) = (symbol.clone(), 0, EVER_MS, ALL);
+        let query = BarQuery { symbol: symbol.clone(), interval, from_ms, to_ms, limit };
+        let bars = reader.bars(&query).expect("bars are read");
+        let closed = bars.iter().filter(|bar| bar.state != BarState::Provisional);
+        let found: BTreeMap<Key, Content> =
+            closed.map(|bar| (key_of(bar), Content::from(bar))).collect();
+        let of_symbol = |key: &Key| key.0 == symbol && key.1 == interval.length_ms();
+        let expected = market.oracle.bars.iter().filter(|(key, _)| of_symbol(key));
+        let expected: BTreeMap<Key, Content> =
+            expected.map(|(key, content)| (key.clone(), *content)).collect();
+        assert_eq!(found, expected, "{keyspace}: bars of {symbol}");
+        compare_silver(&reader, market, &symbol);
+    }
+}
+
+fn compare_silver(reader: &CassandraReader, market: &Market, symbol: &str) {
+    let query = TradeQuery {
+        symbol: symbol.to_owned(),
+        tier: Tier::Silver,
+        from_ms: crate::generator::START_MS - 3_600_000,
+        to_ms: crate::generator::START_MS + 86_400_000,
+        limit: ALL,
+    };
+    let rows = reader.trades(&query).expect("trades are read");
+    let merged = rows.iter().filter(|row| row.lateness.is_none()).count();
+    assert_eq!(merged, market.oracle.merged[symbol], "silver of {symbol}");
+}

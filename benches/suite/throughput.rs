@@ -1,0 +1,123 @@
+//! The parts that are a rate: each case in turn, round after round, so that a machine that slows
+//! down slows all of them.
+
+use crate::generator::{Generator, Shape};
+use crate::lab::{Lab, Names};
+use crate::log::Log;
+use crate::measure::{Measured, inside};
+use crate::options::{Options, Part};
+use crate::report::{Report, Row};
+use crate::stream::{self, Market};
+use crate::{producer, up, writer};
+
+/// The seed of every market here.
+pub const SEED: u64 = 7;
+/// Trades of a frame of the feed: an ordinary second, and a busy one.
+const FRAME_TRADES: [usize; 2] = [5, 50];
+/// Simulated trades a second: little, and more than it takes.
+const UP_RATES: [&str; 2] = ["5000", "300000"];
+
+/// Something that is run several times.
+pub struct Case<'a> {
+    pub name: String,
+    pub run: Box<dyn FnMut(usize) -> Measured + 'a>,
+}
+
+impl<'a> Case<'a> {
+    pub fn new(name: impl Into<String>, run: impl FnMut(usize) -> Measured + 'a) -> Self {
+        Self { name: name.into(), run: Box::new(run) }
+    }
+}
+
+/// Runs what is wanted.
+pub fn run(lab: &Lab, options: &Options, report: &mut Report) {
+    for symbols in &options.symbols {
+        let shape = Shape { symbols: *symbols, seed: SEED };
+        let mut cases = Vec::new();
+        if options.wants_any(&[Part::A, Part::B, Part::C, Part::I]) {
+            let market = market(lab, shape, options.trades, 6);
+            cases.extend(reading(lab, options, &market));
+        }
+        if options.wants(Part::D) {
+            let market = market(lab, shape, options.table_trades.min(options.trades), 6);
+            cases.push(stream::into_tables(lab, market));
+        }
+        if options.wants(Part::E) {
+            cases.push(writer::case(lab, *symbols, options.table_trades.min(options.trades)));
+        }
+        if options.wants(Part::F) {
+            let of = |per_frame| producer::case(lab, *symbols, options.trades, per_frame);
+            cases.extend(FRAME_TRADES.map(of));
+        }
+        rounds(cases, options.runs, &format!(", {symbols} symbols"), report);
+    }
+    if options.wants(Part::K) {
+        rounds(UP_RATES.map(|rate| up::case(lab, rate)).into(), options.runs, "", report);
+    }
+}
+
+fn reading<'a>(lab: &'a Lab, options: &Options, market: &Market) -> Vec<Case<'a>> {
+    let mut cases = Vec::new();
+    if options.wants(Part::A) {
+        let (log, trades, servers) = (market.log.clone(), market.trades, lab.servers);
+        cases.push(Case::new("a  bare poll loop, a record a call", move |_| {
+            servers.around(trades, || inside(|| log.poll_each(trades)))
+        }));
+        let log = market.log.clone();
+        cases.push(Case::new("a  bare poll loop, batches of a queue", move |_| {
+            servers.around(trades, || inside(|| log.poll_batches(trades)))
+        }));
+    }
+    if options.wants(Part::B) {
+        cases.push(stream::bars_only(lab, market.clone(), "at_least_once"));
+        cases.push(stream::bars_only(lab, market.clone(), "exactly_once"));
+    }
+    if options.wants(Part::C) {
+        cases.push(stream::with_silver(lab, market.clone()));
+    }
+    if options.wants(Part::I) {
+        cases.push(stream::two_processes(lab, market.clone()));
+        let shape = market.shape;
+        cases.push(stream::many_partitions(lab, self::market(lab, shape, market.trades, 24)));
+    }
+    cases
+}
+
+/// A topic with the market in it, and what its bars must be.
+pub fn market(lab: &Lab, shape: Shape, trades: usize, partitions: u32) -> Market {
+    let topic = format!("bench-trades-{}-{trades}-{partitions}", shape.symbols);
+    let log = Log { bootstrap: lab.kafka.clone(), topic: topic.clone(), partitions };
+    eprintln!("loading {trades} trades of {} symbols into {topic} …", shape.symbols);
+    let count = partitions.to_string();
+    let names = Names::new(format!("{topic}-load"), topic);
+    lab.prepare(&names, "topics", &[("TOPICS__PARTITIONS", count.as_str())]);
+    if log.end() == 0 {
+        log.fill(Generator::new(shape).take(trades));
+    }
+    Market::new(log, shape, trades)
+}
+
+/// Each case once a round.
+pub fn rounds(mut cases: Vec<Case<'_>>, runs: usize, note: &str, report: &mut Report) {
+    let mut measured: Vec<Vec<Measured>> = cases.iter().map(|_| Vec::new()).collect();
+    for run in 0..runs {
+        for (case, runs) in cases.iter_mut().zip(&mut measured) {
+            let one = (case.run)(run);
+            eprintln!(
+                "run {}: {}{note}: {:.0} trades/s, CPU-s per million {:.2} ours, {:.2} Kafka, \
+                 {:.2} Cassandra, {:.0} MB",
+                run + 1,
+                case.name,
+                one.rate(),
+                one.per_million(one.cpu_seconds),
+                one.per_million(one.kafka_cpu_seconds),
+                one.per_million(one.cassandra_cpu_seconds),
+                one.peak_memory_mb
+            );
+            runs.push(one);
+        }
+    }
+    for (case, runs) in cases.into_iter().zip(measured).filter(|(_, runs)| !runs.is_empty()) {
+        report.rows.push(Row { name: format!("{}{note}", case.name), runs });
+    }
+}
