@@ -10,10 +10,4 @@ pub mod engine;
 #[path = "../../../src/error.rs"]
 pub mod error;
 
-/// Of that room, what the hot path takes.
-pub mod codec {
-    #[path = "../../../../src/codec/avro/mod.rs"]
-    pub mod avro;
-    #[path = "../../../../src/codec/finnhub.rs"]
-    pub mod finnhub;
-}
+pub mod codec;
