@@ -28,7 +28,7 @@ recorded() { # STEP
 }
 
 cargo build --locked --quiet --release --manifest-path benches/instructions/Cargo.toml --target-dir "$target"
-written=$(printf 'step,instructions\n')
+written=$(printf 'name,instructions\n')
 failed=0
 for step in "${STEPS[@]}"; do
   now=$(count "$step")
