@@ -40,7 +40,7 @@ for step in "${STEPS[@]}"; do
   verdict=$(awk -v now="$now" -v before="$before" -v most="$TOLERANCE" 'BEGIN {
     change = (now / before - 1) * 100
     printf "%+.1f %% ", change
-    print change > most ? "too many" : change < -most ? "fewer: record them" : "" }')
+    print ((change > most) ? "too many" : (change < -most) ? "fewer: record them" : "") }')
   printf '%-8s %10s a trade, recorded %10s  %s\n' "$step" "$now" "$before" "$verdict"
   [[ $verdict != *"too many" ]] || failed=1
 done
