@@ -83,7 +83,7 @@ impl Cells<'_> {
     }
 }
 
-/// Rows of one statement, one after the other.
+/// Rows of one partition, one after the other.
 #[derive(Debug, Default)]
 pub struct Rows {
     bytes: Vec<u8>,
@@ -112,26 +112,42 @@ impl Rows {
     pub fn size_bytes(&self) -> usize {
         self.bytes.len()
     }
+
+    /// Each row so many times in a row, for a batch that has so many statements a row.
+    pub fn repeated(&self, times: usize) -> Repeated<'_> {
+        Repeated { rows: self, times }
+    }
 }
 
-impl BatchValues for Rows {
-    type BatchValuesIter<'r> = RowsIterator<'r>;
+/// See `Rows::repeated`.
+pub struct Repeated<'r> {
+    rows: &'r Rows,
+    times: usize,
+}
+
+impl BatchValues for Repeated<'_> {
+    type BatchValuesIter<'r>
+        = RowsIterator<'r>
+    where
+        Self: 'r;
 
     fn batch_values_iter(&self) -> RowsIterator<'_> {
-        RowsIterator { rows: self, next: 0 }
+        RowsIterator { rows: self.rows, times: self.times, next: 0 }
     }
 }
 
 /// Hands the rows to the driver.
 pub struct RowsIterator<'r> {
     rows: &'r Rows,
+    times: usize,
     next: usize,
 }
 
 impl<'r> RowsIterator<'r> {
     fn advance(&mut self) -> Option<Row<'r>> {
-        let end = *self.rows.ends.get(self.next)?;
-        let start = self.next.checked_sub(1).map_or(0, |before| self.rows.ends[before]);
+        let row = self.next / self.times;
+        let end = *self.rows.ends.get(row)?;
+        let start = row.checked_sub(1).map_or(0, |before| self.rows.ends[before]);
         self.next += 1;
         Some(Row(&self.rows.bytes[start..end]))
     }

@@ -14,14 +14,13 @@ pub fn trade(judged: &Judged, cells: &mut Cells<'_>, text: &mut String) {
     let received_at_ms =
         (trade.received_at_us != 0).then(|| trade.received_at_us.div_euclid(1_000));
     let reason = judged.disposition.reason();
+    let late = judged.lateness;
     cells
         .text(row::key_symbol(&trade.symbol))
         .int(row::bucket_of(trade.trade_time_ms))
         .long(trade.trade_time_ms)
         .long(trade.connection)
-        .long(trade.seq)
-        .double(trade.price)
-        .double(trade.volume);
+        .long(trade.seq);
     text.clear();
     match &trade.conditions {
         Some(codes) => {
@@ -33,19 +32,21 @@ pub fn trade(judged: &Judged, cells: &mut Cells<'_>, text: &mut String) {
         }
     }
     cells
-        .long_or_unset(received_at_ms)
-        .text(&trade.feed)
         .text(judged.disposition.as_str())
+        .text(&trade.feed)
+        .long_or_unset(late.map(|late| late.late_by_ms))
+        .long_or_unset(late.map(|late| late.window_start_ms))
+        .text_or_unset(late.map(|late| LateWindow::as_str(late.window)))
+        .long(judged.origin.offset)
+        .int(judged.origin.partition)
+        .double(trade.price)
         // Never unset: the row of a repeat has the same key, and its reason would show through.
         .text(reason)
+        .long_or_unset(received_at_ms)
         .text_or_unset(judged.session.map(Session::as_str))
         .text_or_unset(row::updates_text(judged))
-        .int(judged.origin.partition)
-        .long(judged.origin.offset)
-        .long_or_unset(judged.lateness.map(|late| late.watermark_ms))
-        .long_or_unset(judged.lateness.map(|late| late.late_by_ms))
-        .long_or_unset(judged.lateness.map(|late| late.window_start_ms))
-        .text_or_unset(judged.lateness.map(|late| LateWindow::as_str(late.window)));
+        .double(trade.volume)
+        .long_or_unset(late.map(|late| late.watermark_ms));
 }
 
 /// `trades_gold.cql` but for write timestamp and lifetime.

@@ -1,4 +1,5 @@
-//! The prepared writes, made from the templates: one insert a table, one delete a table of bars.
+//! The prepared writes, made from the templates: one insert a table, one for bronze and silver
+//! together, one delete a table of bars.
 
 use std::sync::Arc;
 
@@ -7,26 +8,48 @@ use scylla::statement::batch::{Batch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 
 use super::Connection;
+use super::cells::{Repeated, Rows};
 use super::schema::{self, Schema, Table};
 use crate::config::Lifetimes;
 use crate::error::Result;
 use crate::model::Interval;
 
-/// One statement that changes a table.
+/// What is done with a row.
 pub struct Write {
-    pub table: Arc<str>,
+    /// For messages.
+    pub name: Arc<str>,
+    /// Of the first table.
     pub ttl_s: i64,
+    /// Each row goes to every one of them.
+    targets: Vec<Target>,
+}
+
+/// One statement that changes a table.
+#[derive(Clone)]
+struct Target {
+    table: Arc<str>,
     statement: PreparedStatement,
 }
 
 impl Write {
-    /// An unlogged batch of `rows` statements; with one partition it costs the server one mutation.
+    /// An unlogged batch of `rows` rows; with one partition key it costs the server one mutation,
+    /// and one it stays when it concerns several tables of the keyspace.
     pub fn batch(&self, connection: &Connection, rows: usize) -> Batch {
-        let statements = vec![self.statement.clone().into(); rows];
+        let each = self.targets.iter().map(|target| target.statement.clone().into());
+        let statements = each.cycle().take(rows * self.targets.len()).collect();
         let mut batch = Batch::new_with_statements(BatchType::Unlogged, statements);
         batch.set_consistency(connection.write_consistency);
         batch.set_is_idempotent(true);
         batch
+    }
+
+    /// The values of that batch.
+    pub fn values<'r>(&self, rows: &'r Rows) -> Repeated<'r> {
+        rows.repeated(self.targets.len())
+    }
+
+    pub fn tables(&self) -> impl Iterator<Item = &str> {
+        self.targets.iter().map(|target| target.table.as_ref())
     }
 }
 
@@ -42,6 +65,8 @@ pub struct Gold {
 pub struct Places {
     pub bronze: usize,
     pub silver: usize,
+    /// Both, for the many trades that have the same row in each.
+    pub bronze_and_silver: usize,
     pub gold: Vec<Gold>,
     pub revisions: usize,
     pub feed_events: usize,
@@ -50,7 +75,8 @@ pub struct Places {
 }
 
 impl Places {
-    /// Inserts come in the order of the schema, then the deletes in that of the intervals.
+    /// Inserts come in the order of the schema, then the deletes in that of the intervals, then
+    /// bronze and silver together.
     pub fn of(schema: &Schema, lifetimes: &Lifetimes) -> Self {
         let index = |name: &str| {
             let found = schema.tables.iter().position(|table| table.name == name);
@@ -60,6 +86,7 @@ impl Places {
         Self {
             bronze: index(schema::BRONZE_TABLE),
             silver: index(schema::SILVER_TABLE),
+            bronze_and_silver: schema.tables.len() + lifetimes.gold.len(),
             gold: gold
                 .map(|(place, &(interval, _))| Gold {
                     interval,
@@ -95,9 +122,20 @@ pub fn prepare(
         let prepared = connection.session().prepare(text).await;
         let statement =
             prepared.map_err(|problem| connection.not_prepared(&table.name, &problem))?;
-        Ok(Write { table: table.name.as_str().into(), ttl_s: table.ttl_s, statement })
+        let name: Arc<str> = table.name.as_str().into();
+        let targets = vec![Target { table: Arc::clone(&name), statement }];
+        Ok(Write { name, ttl_s: table.ttl_s, targets })
     });
-    connection.block_on(try_join_all(writes))
+    let mut writes = connection.block_on(try_join_all(writes))?;
+    let places = Places::of(schema, lifetimes);
+    let [bronze, silver] = [&writes[places.bronze], &writes[places.silver]];
+    let both = Write {
+        name: format!("{} and {}", bronze.name, silver.name).into(),
+        ttl_s: bronze.ttl_s,
+        targets: [bronze.targets.as_slice(), &silver.targets].concat(),
+    };
+    writes.push(both);
+    Ok(writes)
 }
 
 /// Every column in the template's order, then write timestamp, then lifetime; an unset lifetime

@@ -112,11 +112,17 @@ impl CassandraStore {
         let bucket = row::bucket_of(judged.trade.trade_time_ms);
         let timestamp_us = row::trade_write_timestamp_us(judged);
         let age_s = row::trade_age_s(&judged.trade, now_us);
-        let silver = judged.disposition.is_silver().then_some(self.places.silver);
-        for write in [Some(self.places.bronze), silver].into_iter().flatten() {
-            let partition = PartitionId { write, subject, bucket };
-            let lifetime_s = self.lifetime_s(write, age_s);
-            self.stage(partition, &buffer, Some(timestamp_us), lifetime_s);
+        let Places { bronze, silver, bronze_and_silver, .. } = self.places;
+        let lifetimes = [bronze, silver].map(|write| self.lifetime_s(write, age_s));
+        let writes: &[_] = match judged.disposition.is_silver() {
+            false => &[(bronze, lifetimes[0])],
+            // Half the requests, and each replica takes both rows or none.
+            true if lifetimes[0] == lifetimes[1] => &[(bronze_and_silver, lifetimes[0])],
+            true => &[(bronze, lifetimes[0]), (silver, lifetimes[1])],
+        };
+        for (write, lifetime_s) in writes {
+            let partition = PartitionId { write: *write, subject, bucket };
+            self.stage(partition, &buffer, Some(timestamp_us), *lifetime_s);
         }
         self.row = buffer;
     }
@@ -365,7 +371,7 @@ async fn send_batches(connection: Connection, queue: Arc<Queue>, writes: Arc<Vec
         match send(&connection, write, &group.rows).await {
             Ok(()) => queue.acknowledged(&group),
             Err(failure) => {
-                events::batch_failed(&write.table, &failure);
+                events::batch_failed(&write.name, &failure);
                 queue.failed(group, failure);
             }
         }
@@ -379,15 +385,16 @@ async fn send(connection: &Connection, write: &Write, rows: &Rows) -> Result<()>
     let mut backoff = Backoff::new(RETRY_WAITS);
     loop {
         let sent = Instant::now();
-        let Err(problem) = connection.session().batch(&batch, rows).await else {
-            events::batch_written(&write.table, rows.len(), sent.elapsed());
+        let Err(problem) = connection.session().batch(&batch, write.values(rows)).await else {
+            let took = sent.elapsed();
+            write.tables().for_each(|table| events::batch_written(table, rows.len(), took));
             return Ok(());
         };
-        let failure = connection.failed(&write.table, &problem);
+        let failure = connection.failed(&write.name, &problem);
         if !matches!(failure, Error::Unavailable(_)) || began.elapsed() >= RETRY_FOR {
             return Err(failure);
         }
-        events::batch_retried(&write.table, &failure);
+        events::batch_retried(&write.name, &failure);
         let wait = backoff.next_wait(Pace::Ordinary, &mut rand::rng());
         tokio::time::sleep(wait).await;
     }

@@ -25,7 +25,7 @@ use crate::port::OutRecord;
 use crate::telemetry::feed as events;
 
 use progress::{Progress, ProgressFile};
-use segment::{Reader, Segment, Written};
+use segment::{Reader, Segment, Unsynced, Written};
 
 /// A segment is followed by the next when it holds so much: small enough to free room soon. A small
 /// spool has smaller ones.
@@ -232,12 +232,10 @@ impl Spool {
 
     /// Nothing is appended any more; readers stop waiting.
     pub fn close(&self) {
-        let mut state = self.lock();
-        state.closed = true;
-        if let Err(error) = state.sync() {
+        self.lock().closed = true;
+        if let Err(error) = self.sync() {
             events::spool_not_synced(&error);
         }
-        drop(state);
         self.shared.changed.notify_all();
     }
 
@@ -254,13 +252,25 @@ impl Spool {
         self.lock().closed
     }
 
+    /// Brings to the disk what was appended before the call. Appends go on meanwhile.
+    fn sync(&self) -> Result<()> {
+        let unsynced: Vec<Unsynced> =
+            self.lock().segments.iter().filter_map(Segment::unsynced).collect();
+        segment::sync(&unsynced)?;
+        let mut state = self.lock();
+        for segment in &mut state.segments {
+            unsynced.iter().for_each(|done| segment.note_synced(done));
+        }
+        let progress = state.progress;
+        state.file.write(progress)
+    }
+
     fn start_syncing(&self) -> Result<()> {
         let spool = self.clone();
         let sync = move || {
             while !spool.is_closed() {
                 std::thread::sleep(spool.shared.options.sync_every);
-                let synced = spool.lock().sync();
-                if let Err(error) = synced {
+                if let Err(error) = spool.sync() {
                     events::spool_not_synced(&error);
                 }
                 let (batches, bytes) = spool.backlog();
@@ -307,7 +317,7 @@ impl State {
         let enough = self.segment_bytes;
         if self.segments.back().is_none_or(|segment| segment.bytes() >= enough) {
             if let Some(segment) = self.segments.back_mut() {
-                segment.finish()?;
+                segment.finish();
             }
             match Segment::create(directory, id) {
                 Ok(segment) => self.segments.push_back(segment),
@@ -336,12 +346,6 @@ impl State {
         }
     }
 
-    fn sync(&mut self) -> Result<()> {
-        if let Some(segment) = self.segments.back_mut() {
-            segment.sync()?;
-        }
-        self.file.write(self.progress)
-    }
 }
 
 /// Reads in order of appending.

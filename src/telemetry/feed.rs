@@ -204,11 +204,15 @@ pub fn rejected(reason: RejectReason, connection: i64, frame: i64, problem: &str
     tracing::debug!(connection, frame, "{} diverted: {problem}", reason.as_str());
 }
 
-/// Records were handed to the log; how many it has acknowledged, and what still waits.
-pub fn published(records: usize, acknowledged: u64, queued: usize) {
+/// Records were handed to the log, and so many frames still wait.
+pub fn published(records: usize, queued: usize) {
     METRICS.published.inc_by(records as u64);
-    METRICS.acknowledged.set(i64::try_from(acknowledged).unwrap_or(i64::MAX));
     METRICS.queued.set(queued as i64);
+}
+
+/// So many records has the log acknowledged since the start.
+pub fn acknowledged(records: u64) {
+    METRICS.acknowledged.set(i64::try_from(records).unwrap_or(i64::MAX));
 }
 
 /// The line of every few seconds.

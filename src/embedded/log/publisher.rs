@@ -12,6 +12,7 @@ use super::session::group_records;
 use super::{Broker, publish_ends, tables};
 use crate::error::{Error, Result};
 use crate::port::{OutRecord, Published, Publisher, Topic};
+use crate::telemetry;
 
 /// More waits in the caller: 8 MiB are half a minute of a busy feed.
 const QUEUE_BYTES: usize = 8 * 1024 * 1024;
@@ -102,7 +103,10 @@ fn write_until_closed(broker: &Broker, mut connection: Connection, shared: &Shar
         let outcome = write(broker, &mut connection, &records);
         let mut queue = shared.lock();
         match outcome {
-            Ok(()) => queue.acknowledge(take as u64),
+            Ok(()) => {
+                queue.acknowledge(take as u64);
+                telemetry::feed::acknowledged(queue.acknowledged);
+            }
             Err(error) => queue.failure = Some(error),
         }
         let failed = queue.failure.is_some();

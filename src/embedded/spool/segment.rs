@@ -6,6 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{Batch, refuse};
 use crate::embedded::log::chunk;
@@ -31,20 +32,29 @@ pub enum Written {
     NoRoom,
 }
 
-/// A segment on disk; the newest one is open for writing.
+/// A segment on disk; the newest one takes appends.
 #[derive(Debug)]
 pub struct Segment {
     path: PathBuf,
     last_id: i64,
     bytes: u64,
-    writing: Option<Writing>,
+    /// Bytes of it that have reached the disk.
+    synced_bytes: u64,
+    /// The directory that names the file was synchronised after it was made.
+    is_listed: bool,
+    /// Open until nothing will be appended and all of it has reached the disk; `None` also for
+    /// one of an earlier run.
+    file: Option<Arc<File>>,
+    is_finished: bool,
 }
 
+/// What of a segment has not reached the disk yet. Synchronised without the spool's lock, since a
+/// disk takes its time and the feed does not wait.
 #[derive(Debug)]
-struct Writing {
-    file: File,
-    is_synced: bool,
-    /// The directory that names the file was synchronised after it was made.
+pub struct Unsynced {
+    path: PathBuf,
+    file: Arc<File>,
+    bytes: u64,
     is_listed: bool,
 }
 
@@ -54,8 +64,15 @@ impl Segment {
         let path = directory.join(format!("{first_id:020}.{SUFFIX}"));
         let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path);
         let file = file.map_err(|error| refuse(directory, &error.to_string()))?;
-        let writing = Some(Writing { file, is_synced: true, is_listed: false });
-        Ok(Self { path, last_id: first_id - 1, bytes: 0, writing })
+        Ok(Self {
+            path,
+            last_id: first_id - 1,
+            bytes: 0,
+            synced_bytes: 0,
+            is_listed: false,
+            file: Some(Arc::new(file)),
+            is_finished: false,
+        })
     }
 
     pub fn path(&self) -> &Path {
@@ -73,46 +90,70 @@ impl Segment {
 
     /// A disk that refuses for whatever reason has no room: that can be declared, and may pass.
     pub fn append(&mut self, id: i64, batch: &[u8]) -> Result<Written> {
-        let Some(writing) = &mut self.writing else {
-            return Err(Error::Bug("a segment of an earlier run is not written".into()));
+        let Some(file) = self.file.as_ref().filter(|_| !self.is_finished) else {
+            return Err(Error::Bug("a segment that is finished is not written".into()));
         };
-        if writing.file.write_all_at(batch, self.bytes).is_err() {
+        if file.write_all_at(batch, self.bytes).is_err() {
             // Whatever of it was written makes room; what stays is overwritten, or cut off as torn.
-            let _ = writing.file.set_len(self.bytes);
+            let _ = file.set_len(self.bytes);
             return Ok(Written::NoRoom);
         }
-        writing.is_synced = false;
         self.last_id = id;
         self.bytes += batch.len() as u64;
         Ok(Written::Whole)
     }
 
-    pub fn sync(&mut self) -> Result<()> {
-        let Some(writing) = self.writing.as_mut().filter(|writing| !writing.is_synced) else {
-            return Ok(());
-        };
-        let failed = |error| Error::Unavailable(format!("{}: {error}", self.path.display()));
-        writing.file.sync_data().map_err(failed)?;
-        if !writing.is_listed {
-            let directory = self.path.parent().unwrap_or(Path::new("."));
-            File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
-            writing.is_listed = true;
-        }
-        writing.is_synced = true;
-        Ok(())
+    /// Nothing will be appended any more.
+    pub fn finish(&mut self) {
+        self.is_finished = true;
+        self.close_when_done();
     }
 
-    /// Nothing will be appended any more.
-    pub fn finish(&mut self) -> Result<()> {
-        self.sync()?;
-        self.writing = None;
-        Ok(())
+    /// What is left to synchronise; `None`: nothing.
+    pub fn unsynced(&self) -> Option<Unsynced> {
+        let file = self.file.as_ref().filter(|_| self.synced_bytes < self.bytes)?;
+        let (path, bytes, is_listed) = (self.path.clone(), self.bytes, self.is_listed);
+        Some(Unsynced { path, file: Arc::clone(file), bytes, is_listed })
+    }
+
+    /// `done`, if it is of this segment, has reached the disk.
+    pub fn note_synced(&mut self, done: &Unsynced) {
+        if done.path == self.path {
+            self.synced_bytes = done.bytes;
+            self.is_listed = true;
+            self.close_when_done();
+        }
+    }
+
+    fn close_when_done(&mut self) {
+        if self.is_finished && self.synced_bytes == self.bytes {
+            self.file = None;
+        }
     }
 
     pub fn delete(self) {
         // What is not there any more needs no removal.
         let _ = std::fs::remove_file(&self.path);
     }
+}
+
+/// Brings segments of one directory to the disk.
+///
+/// # Errors
+/// `Unavailable` when it fails, naming the file.
+pub fn sync(unsynced: &[Unsynced]) -> Result<()> {
+    let failed = |path: &Path, error: &dyn std::fmt::Display| {
+        Error::Unavailable(format!("{}: {error}", path.display()))
+    };
+    for one in unsynced {
+        one.file.sync_data().map_err(|error| failed(&one.path, &error))?;
+    }
+    if let Some(new) = unsynced.iter().find(|one| !one.is_listed) {
+        let directory = new.path.parent().unwrap_or(Path::new("."));
+        let synced = File::open(directory).and_then(|directory| directory.sync_all());
+        synced.map_err(|error| failed(directory, &error))?;
+    }
+    Ok(())
 }
 
 /// The segments that earlier runs left, ascending; empty ones are deleted, torn ends are cut off.
@@ -157,7 +198,15 @@ fn reopen(path: PathBuf) -> std::io::Result<Segment> {
         events::spool_torn(&path, length - bytes);
         file.set_len(bytes)?;
     }
-    Ok(Segment { path, last_id, bytes, writing: None })
+    Ok(Segment {
+        path,
+        last_id,
+        bytes,
+        synced_bytes: bytes,
+        is_listed: true,
+        file: None,
+        is_finished: true,
+    })
 }
 
 fn failed(path: &Path, problem: &str) -> Error {

@@ -290,7 +290,7 @@ impl Desk {
         for (kind, count) in counts {
             feed::intake(kind, count);
         }
-        feed::published(published, acknowledged, queued);
+        feed::published(published, queued);
         if let Some(progress) = &mut self.progress {
             progress.add(&counts);
             progress.report(self.clock.monotonic_us(), queued, acknowledged);

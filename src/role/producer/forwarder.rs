@@ -193,6 +193,7 @@ impl Forwarder {
             }
             let acknowledged = self.earlier + publisher.acknowledged_records();
             self.shared.acknowledged_records.store(acknowledged, Ordering::Release);
+            events::acknowledged(acknowledged);
             if waiting.is_none() {
                 waiting = reader.next(ASK_EVERY)?;
             }
