@@ -8,7 +8,8 @@ use ticksmith::codec::finnhub;
 use ticksmith::engine::{Engine, Input, Intake, IntakeConfig, IntakeOutput, Rules};
 use ticksmith::model::{Arrival, Effects, Frame, Interval, Origin, Trade, partition_for_key};
 
-use crate::generator::{Generator, Shape, frame};
+use crate::frame::frame;
+use crate::generator::{Generator, Shape};
 
 /// Trades of one frame: the feed sends few at a time.
 const FRAME_TRADES: usize = 5;

@@ -1,8 +1,5 @@
 //! The seeded market that every measurement reads: symbols by Zipf's law, repeats, disorder, late
-//! trades and sale conditions; and the same trades as frames of the feed.
-
-// Each bench is a crate of its own and uses what it needs.
-#![allow(dead_code)]
+//! trades and sale conditions.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -20,6 +17,11 @@ const DELAY_US: i64 = 40_000;
 pub struct Shape {
     pub symbols: usize,
     pub seed: u64,
+}
+
+/// A symbol of the market; 0 is the busiest.
+pub fn symbol(rank: usize) -> String {
+    format!("SYM{rank:04}")
 }
 
 /// Trades of two connections, in order of arrival.
@@ -44,17 +46,12 @@ impl Generator {
         Self {
             weights: weights.collect(),
             random: ChaCha8Rng::seed_from_u64(shape.seed),
-            names: (0..shape.symbols).map(|rank| format!("SYM{rank:04}")).collect(),
+            names: (0..shape.symbols).map(symbol).collect(),
             prices: (0..shape.symbols).map(|rank| 20.0 + (rank % 500) as f64).collect(),
             position: 0,
             seqs: [0; 2],
             last: None,
         }
-    }
-
-    /// Every symbol of the market, the busiest first.
-    pub fn names(&self) -> &[String] {
-        &self.names
     }
 
     /// One in 500 is a repeat of the trade before it, as after a retry without idempotence.
@@ -119,22 +116,4 @@ impl Iterator for Generator {
     fn next(&mut self) -> Option<Trade> {
         Some(self.draw())
     }
-}
-
-/// A frame of the feed with these trades, as Finnhub spells it.
-pub fn frame(trades: &[Trade]) -> String {
-    let element = |trade: &Trade| {
-        let codes = trade.conditions.iter().flatten();
-        let codes: Vec<String> = codes.map(|code| format!("\"{code}\"")).collect();
-        format!(
-            r#"{{"c":[{}],"p":{},"s":"{}","t":{},"v":{}}}"#,
-            codes.join(","),
-            trade.price,
-            trade.symbol,
-            trade.trade_time_ms,
-            trade.volume
-        )
-    };
-    let elements: Vec<String> = trades.iter().map(element).collect();
-    format!(r#"{{"data":[{}],"type":"trade"}}"#, elements.join(","))
 }

@@ -4,11 +4,11 @@
 use crate::generator::{Generator, Shape};
 use crate::lab::{Lab, Names};
 use crate::log::Log;
-use crate::measure::{Measured, inside};
+use crate::measure::Measured;
 use crate::options::{Options, Part};
 use crate::report::{Report, Row};
 use crate::stream::{self, Market};
-use crate::{producer, up, writer};
+use crate::{poll, producer, up, writer};
 
 /// The seed of every market here.
 pub const SEED: u64 = 7;
@@ -59,14 +59,8 @@ pub fn run(lab: &Lab, options: &Options, report: &mut Report) {
 fn reading<'a>(lab: &'a Lab, options: &Options, market: &Market) -> Vec<Case<'a>> {
     let mut cases = Vec::new();
     if options.wants(Part::A) {
-        let (log, trades, servers) = (market.log.clone(), market.trades, lab.servers);
-        cases.push(Case::new("a  bare poll loop, a record a call", move |_| {
-            servers.around(trades, || inside(|| log.poll_each(trades)))
-        }));
-        let log = market.log.clone();
-        cases.push(Case::new("a  bare poll loop, batches of a queue", move |_| {
-            servers.around(trades, || inside(|| log.poll_batches(trades)))
-        }));
+        cases.push(poll::each(lab, market));
+        cases.push(poll::batches(lab, market));
     }
     if options.wants(Part::B) {
         cases.push(stream::bars_only(lab, market.clone(), "at_least_once"));
@@ -91,9 +85,7 @@ pub fn market(lab: &Lab, shape: Shape, trades: usize, partitions: u32) -> Market
     let count = partitions.to_string();
     let names = Names::new(format!("{topic}-load"), topic);
     lab.prepare(&names, "topics", &[("TOPICS__PARTITIONS", count.as_str())]);
-    if log.end() == 0 {
-        log.fill(Generator::new(shape).take(trades));
-    }
+    log.fill(Generator::new(shape).take(trades));
     Market::new(log, shape, trades)
 }
 
@@ -103,17 +95,7 @@ pub fn rounds(mut cases: Vec<Case<'_>>, runs: usize, note: &str, report: &mut Re
     for run in 0..runs {
         for (case, runs) in cases.iter_mut().zip(&mut measured) {
             let one = (case.run)(run);
-            eprintln!(
-                "run {}: {}{note}: {:.0} trades/s, CPU-s per million {:.2} ours, {:.2} Kafka, \
-                 {:.2} Cassandra, {:.0} MB",
-                run + 1,
-                case.name,
-                one.rate(),
-                one.per_million(one.cpu_seconds),
-                one.per_million(one.kafka_cpu_seconds),
-                one.per_million(one.cassandra_cpu_seconds),
-                one.peak_memory_mb
-            );
+            eprintln!("run {}: {}{note}: {one}", run + 1, case.name);
             runs.push(one);
         }
     }

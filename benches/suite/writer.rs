@@ -15,8 +15,8 @@ use ticksmith::model::Trade;
 use tokio::sync::Semaphore;
 
 use crate::generator::{Generator, Shape};
+use crate::inside::inside;
 use crate::lab::{Lab, Names};
-use crate::measure::inside;
 use crate::throughput::{Case, SEED};
 
 /// Batches in flight and rows of one, as the stream has them.
