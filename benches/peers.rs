@@ -29,7 +29,7 @@ mod tables;
 use std::time::SystemTime;
 
 use bars::last_bars;
-use generator::{Generator, Shape};
+use generator::Generator;
 use job::{Job, Pass, Place};
 use log::Log;
 use measure::{Measured, Own, child};
@@ -37,8 +37,7 @@ use oracle::Oracle;
 use servers::{Servers, environment};
 use table::Row;
 
-/// That of `make bench`.
-const SHAPE: Shape = Shape { symbols: 500, seed: 7 };
+const SYMBOLS: usize = 500;
 /// As shipped.
 const PARTITIONS: u32 = 6;
 
@@ -118,7 +117,7 @@ impl Bench {
     }
 
     fn load(&self, topic: &str, trades: usize) -> Workload {
-        println!("loading {trades} trades of {} symbols …", SHAPE.symbols);
+        println!("loading {trades} trades of {SYMBOLS} symbols …");
         let pass = Pass {
             job: Job::Ticksmith,
             name: format!("load-{topic}"),
@@ -126,8 +125,8 @@ impl Bench {
             keyspace: None,
         };
         self.place.prepare(&pass);
-        self.log(topic).fill(Generator::new(SHAPE).take(trades));
-        let oracle = Oracle::of(Generator::new(SHAPE).take(trades), PARTITIONS);
+        self.log(topic).fill(Generator::new(SYMBOLS).take(trades));
+        let oracle = Oracle::of(Generator::new(SYMBOLS).take(trades), PARTITIONS);
         println!("{oracle}");
         Workload { topic: topic.into(), trades, oracle }
     }

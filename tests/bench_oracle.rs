@@ -9,13 +9,14 @@ mod oracle;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use generator::{Generator, START_MS, STEP_US, Shape};
+use generator::{Generator, START_MS, STEP_US};
 use oracle::{Key, Oracle, key_of};
 use ticksmith::engine::{Engine, Input, Rules};
-use ticksmith::model::partition_for_key;
-use ticksmith::model::{Amount, Bar, BarState, Effects, Interval, Origin, Trade};
+use ticksmith::model::{
+    Amount, Bar, BarState, Effects, Interval, Origin, Trade, partition_for_key,
+};
 
-const SHAPE: Shape = Shape { symbols: 20, seed: 7 };
+const SYMBOLS: usize = 20;
 const PARTITIONS: u32 = 6;
 const TRADES: usize = 60_000;
 /// Event time runs so much faster than the benches', so that few trades fill many windows, and of
@@ -25,14 +26,13 @@ const FASTER: i64 = 80;
 /// The market. Its second connection falls silent early: without feed events it has no say in the
 /// watermark.
 fn market() -> impl Iterator<Item = Trade> {
-    let silent_after_ms = START_MS + TRADES as i64 / 4 * STEP_US / 1_000;
-    let heard = move |trade: &Trade| {
-        trade.connection == 1 || trade.received_at_us / 1_000 < silent_after_ms
-    };
-    Generator::new(SHAPE).take(TRADES).filter(heard).map(|mut trade| {
-        trade.trade_time_ms = START_MS + (trade.trade_time_ms - START_MS) * FASTER;
-        trade.received_at_us =
-            START_MS * 1_000 + (trade.received_at_us - START_MS * 1_000) * FASTER;
+    let silent_after_us = START_MS * 1_000 + TRADES as i64 / 4 * STEP_US;
+    let is_heard =
+        move |trade: &Trade| trade.connection == 1 || trade.received_at_us < silent_after_us;
+    let faster = |at: i64, start: i64| start + (at - start) * FASTER;
+    Generator::new(SYMBOLS).take(TRADES).filter(is_heard).map(move |mut trade| {
+        trade.trade_time_ms = faster(trade.trade_time_ms, START_MS);
+        trade.received_at_us = faster(trade.received_at_us, START_MS * 1_000);
         trade
     })
 }
@@ -88,7 +88,7 @@ fn a_bar_that_differs_is_told() {
         |bar| bar.open.as_mut().expect("a price").price += 0.01,
         |bar| bar.high.as_mut().expect("a price").seq += 1,
         |bar| bar.close = None,
-        |bar| bar.volume = bar.volume.checked_add(Amount::from_f64(1.0).unwrap()).unwrap(),
+        |bar| bar.volume = bar.volume.checked_add(Amount::MAX).expect("it fits"),
         |bar| bar.vwap = bar.vwap.map(|vwap| vwap * (1.0 + 1e-8)),
         |bar| bar.trade_count -= 1,
     ];

@@ -9,15 +9,10 @@ use ticksmith::model::Trade;
 pub const START_MS: i64 = 1_710_163_800_000;
 /// Event time moves on by so much a trade, µs: 2,000 trades a second.
 pub const STEP_US: i64 = 500;
+/// The same trades for whoever measures.
+const SEED: u64 = 7;
 /// From trade to socket, µs.
 const DELAY_US: i64 = 40_000;
-
-/// What is drawn.
-#[derive(Debug, Clone, Copy)]
-pub struct Shape {
-    pub symbols: usize,
-    pub seed: u64,
-}
 
 /// A symbol of the market; 0 is the busiest.
 pub fn symbol(rank: usize) -> String {
@@ -37,17 +32,18 @@ pub struct Generator {
 }
 
 impl Generator {
-    pub fn new(shape: Shape) -> Self {
+    /// Of a market with so many symbols.
+    pub fn new(symbols: usize) -> Self {
         let mut total = 0.0;
-        let weights = (1..=shape.symbols).map(|rank| {
+        let weights = (1..=symbols).map(|rank| {
             total += 1.0 / rank as f64;
             total
         });
         Self {
             weights: weights.collect(),
-            random: ChaCha8Rng::seed_from_u64(shape.seed),
-            names: (0..shape.symbols).map(symbol).collect(),
-            prices: (0..shape.symbols).map(|rank| 20.0 + (rank % 500) as f64).collect(),
+            random: ChaCha8Rng::seed_from_u64(SEED),
+            names: (0..symbols).map(symbol).collect(),
+            prices: (0..symbols).map(|rank| 20.0 + (rank % 500) as f64).collect(),
             position: 0,
             seqs: [0; 2],
             last: None,

@@ -15,7 +15,7 @@ use hdrhistogram::Histogram;
 use tempfile::TempDir;
 
 use crate::feed::Feed;
-use crate::generator::{Generator, Shape, symbol};
+use crate::generator::{Generator, symbol};
 use crate::lab::{Lab, Names};
 use crate::load::{Load, PARTITIONS};
 use crate::log::Log;
@@ -24,7 +24,6 @@ use crate::options::Options;
 use crate::process::Running;
 use crate::producer;
 use crate::report::Report;
-use crate::throughput::SEED;
 use crate::watch::{self, Stage};
 
 /// The market around the probes.
@@ -62,7 +61,7 @@ fn at_rate(lab: &Lab, rate: u32, lasting: Duration, report: &mut Report) {
     symbols.extend(load.probes().iter().cloned());
     let sent = Arc::clone(&load);
     let feed = Feed::start(symbols.len(), move |wire| {
-        sent.send(Generator::new(Shape { symbols: SYMBOLS, seed: SEED }), wire);
+        sent.send(Generator::new(SYMBOLS), wire);
     });
     let spool = TempDir::new().expect("a directory");
     let command = producer::command_for(lab, &names, &feed.url, &symbols, spool.path());

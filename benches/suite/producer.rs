@@ -11,13 +11,13 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::feed::Feed;
 use crate::frame::frame;
-use crate::generator::{Generator, Shape, symbol};
+use crate::generator::{Generator, symbol};
 use crate::lab::{Lab, Names};
 use crate::log::Log;
 use crate::measure::{Measured, Own, cpu_of, peak_memory_mb};
 use crate::process::Running;
 use crate::servers::Servers;
-use crate::throughput::{Case, SEED};
+use crate::throughput::Case;
 
 const PARTITIONS: u32 = 6;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -25,8 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The case: `per_frame` trades a frame.
 pub fn case<'a>(lab: &'a Lab, symbols: usize, trades: usize, per_frame: usize) -> Case<'a> {
-    let shape = Shape { symbols, seed: SEED };
-    let all: Vec<_> = Generator::new(shape).take(trades).collect();
+    let all: Vec<_> = Generator::new(symbols).take(trades).collect();
     let frames: Vec<Utf8Bytes> = all.chunks(per_frame).map(|few| frame(few).into()).collect();
     Case::new(format!("f  producer, {per_frame} trades a frame"), move |run| {
         let topic = format!("bench-produced-{symbols}-{per_frame}-{run}");

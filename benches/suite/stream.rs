@@ -10,7 +10,7 @@ use ticksmith::model::{Bar, BarState, Interval};
 use ticksmith::port::{BarQuery, StoreReader, Tier, TradeQuery};
 
 use crate::bars::last_bars;
-use crate::generator::{Generator, Shape};
+use crate::generator::Generator;
 use crate::lab::{Lab, Names, Settings};
 use crate::log::Log;
 use crate::measure::{Measured, child, children};
@@ -27,16 +27,16 @@ const EVER_MS: i64 = 4_000_000_000_000;
 #[derive(Clone)]
 pub struct Market {
     pub log: Log,
-    pub shape: Shape,
+    pub symbols: usize,
     pub trades: usize,
     oracle: Rc<Oracle>,
 }
 
 impl Market {
-    pub fn new(log: Log, shape: Shape, trades: usize) -> Self {
-        let oracle = Oracle::of(Generator::new(shape).take(trades), log.partitions);
+    pub fn new(log: Log, symbols: usize, trades: usize) -> Self {
+        let oracle = Oracle::of(Generator::new(symbols).take(trades), log.partitions);
         eprintln!("{}: {oracle}", log.topic);
-        Self { log, shape, trades, oracle: Rc::new(oracle) }
+        Self { log, symbols, trades, oracle: Rc::new(oracle) }
     }
 }
 
@@ -115,7 +115,7 @@ fn compare(oracle: &Oracle, bars: &BTreeMap<Key, Bar>, admits: impl Fn(&Key) -> 
 pub fn into_tables<'a>(lab: &'a Lab, market: Market) -> Case<'a> {
     Case::new("d  stream, bronze + silver + gold in Cassandra, exactly once", move |run| {
         let names = Names::new(format!("{}-tables-{run}", market.log.topic), &market.log.topic);
-        let keyspace = format!("bench_{}_{run}", market.shape.symbols);
+        let keyspace = format!("bench_{}_{run}", market.symbols);
         let settings = [NO_SILVER, ("CASSANDRA__KEYSPACE", keyspace.as_str())];
         lab.prepare(&names, "topics", &settings);
         lab.prepare(&names, "cassandra-init", &settings);
