@@ -3,8 +3,9 @@
 //!
 //! Needs real Kafka and Cassandra and the jobs' jars (`TICKSMITH_TEST_KAFKA`,
 //! `TICKSMITH_TEST_CASSANDRA`, `TICKSMITH_TEST_INFRA`, `TICKSMITH_PEERS`), which the make target
-//! starts and builds. A job's bars are compared with an oracle before its speed is printed. `TICKSMITH_BENCH_TRADES`,
-//! `…_TABLE_TRADES` and `…_RUNS` change the size, `TICKSMITH_BENCH_JOBS=ticksmith,flink` the jobs.
+//! starts and builds. A job's bars are compared with an oracle before its speed is printed.
+//! `TICKSMITH_BENCH_TRADES`, `…_TABLE_TRADES` and `…_RUNS` change the size,
+//! `TICKSMITH_BENCH_JOBS=ticksmith,flink` the jobs.
 
 #[path = "market/bars.rs"]
 mod bars;
