@@ -1,5 +1,7 @@
 //! `cargo bench --bench micro`: how long each step of a trade's way takes, by criterion.
 
+#[path = "market/frame.rs"]
+mod frame;
 #[path = "market/generator.rs"]
 mod generator;
 #[path = "hot_path/steps.rs"]

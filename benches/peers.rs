@@ -2,36 +2,45 @@
 //! Spark, side by side.
 //!
 //! Needs real Kafka and Cassandra and the jobs' jars (`TICKSMITH_TEST_KAFKA`,
-//! `TICKSMITH_TEST_CASSANDRA`, `TICKSMITH_PEERS`), which the make target starts and builds. A job's
-//! bars are compared with an oracle before its speed is printed. `TICKSMITH_BENCH_TRADES`,
-//! `…_TABLE_TRADES` and `…_RUNS` change the size, `TICKSMITH_BENCH_JOBS=ticksmith,flink` the jobs.
+//! `TICKSMITH_TEST_CASSANDRA`, `TICKSMITH_TEST_INFRA`, `TICKSMITH_PEERS`), which the make target
+//! starts and builds. A job's bars are compared with an oracle before its speed is printed.
+//! `TICKSMITH_BENCH_TRADES`, `…_TABLE_TRADES` and `…_RUNS` change the size,
+//! `TICKSMITH_BENCH_JOBS=ticksmith,flink` the jobs.
+
+#[path = "market/bars.rs"]
+mod bars;
+#[path = "market/generator.rs"]
+mod generator;
+#[path = "market/log.rs"]
+mod log;
+#[path = "market/measure.rs"]
+mod measure;
+#[path = "market/oracle.rs"]
+mod oracle;
+#[path = "market/servers.rs"]
+mod servers;
 
 #[path = "peers/job.rs"]
 mod job;
-#[allow(dead_code, reason = "the other bench uses the rest")]
-#[path = "peers/measure.rs"]
-mod measure;
-#[path = "peers/oracle.rs"]
-mod oracle;
-#[path = "peers/servers.rs"]
-mod servers;
 #[path = "peers/table.rs"]
 mod table;
 #[path = "peers/tables.rs"]
 mod tables;
-#[path = "peers/topic.rs"]
-mod topic;
-#[allow(dead_code, reason = "the other bench uses the rest")]
-#[path = "peers/workload.rs"]
-mod workload;
 
 use std::time::SystemTime;
 
+use bars::last_bars;
+use generator::Generator;
 use job::{Job, Pass, Place};
-use measure::{Measured, run_child};
+use log::Log;
+use measure::{Measured, Own, child};
 use oracle::Oracle;
-use servers::Usage;
-use table::{Row, Servers};
+use servers::{Servers, environment};
+use table::Row;
+
+const SYMBOLS: usize = 500;
+/// As shipped.
+const PARTITIONS: u32 = 6;
 
 const TRADES: usize = 3_000_000;
 /// Of the mode with the tables, which is bounded by Cassandra.
@@ -39,10 +48,6 @@ const TABLE_TRADES: usize = 500_000;
 const RUNS: usize = 3;
 /// What is left of a pass over so few is starting and stopping.
 const FEW: usize = 1_000;
-
-fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
 
 fn number(name: &str, otherwise: usize) -> usize {
     let parse = |text: String| text.parse().unwrap_or_else(|_| panic!("{name}={text}: a number"));
@@ -54,9 +59,10 @@ fn main() {
     if std::env::args().any(|argument| argument == "--list") {
         return;
     }
-    let (Some(kafka), Some(cassandra), Some(jars)) = (
+    let (Some(kafka), Some(cassandra), Some(servers), Some(jars)) = (
         environment("TICKSMITH_TEST_KAFKA"),
         environment("TICKSMITH_TEST_CASSANDRA"),
+        servers::directory().and_then(|directory| Servers::of(&directory)),
         environment("TICKSMITH_PEERS"),
     ) else {
         println!("peers: no servers or no jars; `make bench-peers` starts and builds them");
@@ -70,7 +76,8 @@ fn main() {
         jars: jars.into(),
         scratch: scratch.path().to_owned(),
     };
-    Bench { place, jobs: asked_jobs(), runs: number("TICKSMITH_BENCH_RUNS", RUNS).max(1) }.run();
+    let runs = number("TICKSMITH_BENCH_RUNS", RUNS).max(1);
+    Bench { place, servers, jobs: asked_jobs(), runs }.run();
 }
 
 fn asked_jobs() -> Vec<Job> {
@@ -83,6 +90,7 @@ fn asked_jobs() -> Vec<Job> {
 
 struct Bench {
     place: Place,
+    servers: Servers,
     jobs: Vec<Job>,
     runs: usize,
 }
@@ -110,7 +118,7 @@ impl Bench {
     }
 
     fn load(&self, topic: &str, trades: usize) -> Workload {
-        println!("loading {trades} trades of {} symbols …", workload::SYMBOLS);
+        println!("loading {trades} trades of {SYMBOLS} symbols …");
         let pass = Pass {
             job: Job::Ticksmith,
             name: format!("load-{topic}"),
@@ -118,16 +126,15 @@ impl Bench {
             keyspace: None,
         };
         self.place.prepare(&pass);
-        workload::load(&self.place.kafka, topic, trades);
-        let oracle = Oracle::of(&topic::trades(&self.place.kafka, topic));
-        println!(
-            "{} bars of {} trades, {} late, {} repeated",
-            oracle.windows.len(),
-            oracle.merged,
-            oracle.late,
-            oracle.duplicates
-        );
+        self.log(topic).fill(Generator::new(SYMBOLS).take(trades));
+        let oracle = Oracle::of(Generator::new(SYMBOLS).take(trades), PARTITIONS);
+        println!("{oracle}");
         Workload { topic: topic.into(), trades, oracle }
+    }
+
+    fn log(&self, topic: &str) -> Log {
+        let bootstrap = self.place.kafka.clone();
+        Log { bootstrap, topic: topic.into(), partitions: PARTITIONS }
     }
 
     /// Round by round, so that a slow minute of the machine does not hit one job alone.
@@ -135,44 +142,41 @@ impl Bench {
         let mut rows: Vec<Vec<Row>> = vec![Vec::new(); self.jobs.len()];
         for run in 0..self.runs {
             for (job, rows) in self.jobs.iter().zip(&mut rows) {
-                let (start_up, _) = self.pass(*job, few, run, has_tables);
-                let (measured, servers) = self.pass(*job, workload, run, has_tables);
+                let start_up = self.pass(*job, few, run, has_tables);
+                let measured = self.pass(*job, workload, run, has_tables);
                 println!("{}, {mode}: {measured}; the bars are right", job.name());
-                rows.push(Row { job: *job, measured, start_up, servers });
+                rows.push(Row { job: *job, measured, start_up });
             }
         }
         let rows: Vec<Row> = rows.into_iter().map(median).collect();
         table::print(mode, &rows);
     }
 
-    fn pass(
-        &self,
-        job: Job,
-        workload: &Workload,
-        run: usize,
-        has_tables: bool,
-    ) -> (Measured, Servers) {
+    fn pass(&self, job: Job, workload: &Workload, run: usize, has_tables: bool) -> Measured {
         let kind = if has_tables { "tables" } else { "bars" };
         let name = format!("{}-{kind}-{}-{run}", job.name(), workload.topic);
         let keyspace = has_tables.then(|| name.replace('-', "_"));
         let pass = Pass { job, name, trades: workload.topic.clone(), keyspace };
         self.place.prepare(&pass);
-        let (before, started) = (Usage::now(), SystemTime::now());
-        let mut measured = run_child(self.place.command(&pass));
-        let servers = before.since();
-        if let Some(ended) = self.place.end_of_input(&pass) {
-            measured.wall_seconds =
-                ended.duration_since(started).map_or(0.0, |it| it.as_secs_f64());
-        }
-        let bars = topic::bars(&self.place.kafka, &pass.bars());
-        let compared = workload.oracle.compare(&bars);
+        let measured = self.servers.around(workload.trades, || {
+            let started = SystemTime::now();
+            let own = child(self.place.command(&pass));
+            let ended = self.place.end_of_input(&pass);
+            Own { wall_seconds: ended.map(|ended| seconds_between(started, ended)), ..own }
+        });
+        let bars = last_bars(&self.log(&pass.bars()), |_| true);
+        let compared = workload.oracle.compare(&bars, |_| true);
         compared.unwrap_or_else(|problem| panic!("{}: {problem}", pass.name));
         if let Some(keyspace) = &pass.keyspace {
             let checked = tables::check(&self.place.cassandra, keyspace, &workload.oracle);
             checked.unwrap_or_else(|problem| panic!("{}: {problem}", pass.name));
         }
-        (Measured { records: workload.trades, ..measured }, servers)
+        measured
     }
+}
+
+fn seconds_between(started: SystemTime, ended: SystemTime) -> f64 {
+    ended.duration_since(started).map_or(0.0, |took| took.as_secs_f64())
 }
 
 fn median(mut rows: Vec<Row>) -> Row {

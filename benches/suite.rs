@@ -4,25 +4,35 @@
 //! Needs a real Kafka and Cassandra, which the make target starts. No speed of a stream is printed
 //! before its bars were those of an oracle that shares nothing with the engine.
 
+#[path = "market/bars.rs"]
+mod bars;
+#[path = "market/frame.rs"]
+mod frame;
 #[path = "market/generator.rs"]
 mod generator;
 #[path = "market/log.rs"]
 mod log;
+#[path = "market/measure.rs"]
+mod measure;
 #[path = "market/oracle.rs"]
 mod oracle;
+#[path = "market/servers.rs"]
+mod servers;
 
 #[path = "suite/feed.rs"]
 mod feed;
+#[path = "suite/inside.rs"]
+mod inside;
 #[path = "suite/lab.rs"]
 mod lab;
 #[path = "suite/latency.rs"]
 mod latency;
 #[path = "suite/load.rs"]
 mod load;
-#[path = "suite/measure.rs"]
-mod measure;
 #[path = "suite/options.rs"]
 mod options;
+#[path = "suite/poll.rs"]
+mod poll;
 #[path = "suite/process.rs"]
 mod process;
 #[path = "suite/producer.rs"]

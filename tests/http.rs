@@ -5,7 +5,7 @@ mod http_world;
 
 use std::io::{BufRead, BufReader};
 
-use http_world::{bar, judged, start, start_with};
+use http_world::{bar, judged, next_event, start, start_with};
 use serde_json::Value;
 use ticksmith::model::{Bar, BarState, Disposition, RejectReason, Tally};
 use ticksmith::port::{BeatReport, Live, PartitionReport};
@@ -198,14 +198,6 @@ fn with_a_token_nothing_but_the_probes_is_open_to_strangers() {
     }
     let in_the_address = format!("/api/v1/symbols?token={TOKEN}");
     server.problem(&in_the_address, 401);
-}
-
-/// Reads server-sent events until one of `name` comes, and returns its data.
-fn next_event(lines: &mut impl Iterator<Item = std::io::Result<String>>, name: &str) -> Value {
-    let wanted = format!("event: {name}");
-    while lines.next().expect("the stream goes on").expect("a line") != wanted {}
-    let data = lines.next().expect("data follows").expect("a line");
-    serde_json::from_str(data.strip_prefix("data: ").expect("a data line")).expect("json")
 }
 
 #[test]

@@ -16,7 +16,8 @@ use arrow_ipc::reader::StreamReader;
 use arrow_schema::DataType;
 use flate2::read::GzDecoder;
 use http_world::{
-    Memory, bar, defaults, gap, interval, judged, memory, start, start_over, start_polled,
+    Memory, bar, defaults, gap, interval, judged, memory, next_event, start, start_over,
+    start_polled,
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
@@ -421,14 +422,6 @@ fn a_socket_is_opened_only_by_pages_of_this_host() {
         panic!("a page of another host has opened a socket");
     };
     assert_eq!(refused.status(), 403);
-}
-
-/// Events of a stream, by name.
-fn next_event(lines: &mut impl Iterator<Item = std::io::Result<String>>, name: &str) -> Value {
-    let wanted = format!("event: {name}");
-    while lines.next().expect("the stream goes on").expect("a line") != wanted {}
-    let data = lines.next().expect("data follows").expect("a line");
-    serde_json::from_str(data.strip_prefix("data: ").expect("a data line")).expect("json")
 }
 
 #[test]

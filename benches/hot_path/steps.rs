@@ -8,7 +8,8 @@ use ticksmith::codec::finnhub;
 use ticksmith::engine::{Engine, Input, Intake, IntakeConfig, IntakeOutput, Rules};
 use ticksmith::model::{Arrival, Effects, Frame, Interval, Origin, Trade, partition_for_key};
 
-use crate::generator::{Generator, Shape, frame};
+use crate::frame::frame;
+use crate::generator::Generator;
 
 /// Trades of one frame: the feed sends few at a time.
 const FRAME_TRADES: usize = 5;
@@ -42,7 +43,7 @@ pub const STEPS: [Step; 5] =
 impl Material {
     pub fn of(count: usize, symbols: usize) -> Self {
         let avro = Avro::single_object();
-        let trades: Vec<Trade> = Generator::new(Shape { symbols, seed: 7 }).take(count).collect();
+        let trades: Vec<Trade> = Generator::new(symbols).take(count).collect();
         let mut next_offsets = [0; PARTITIONS as usize];
         let record = |trade: &Trade| {
             let partition = partition_for_key(trade.symbol.as_bytes(), PARTITIONS);

@@ -1,8 +1,5 @@
 //! The seeded market that every measurement reads: symbols by Zipf's law, repeats, disorder, late
-//! trades and sale conditions; and the same trades as frames of the feed.
-
-// Each bench is a crate of its own and uses what it needs.
-#![allow(dead_code)]
+//! trades and sale conditions.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -12,14 +9,14 @@ use ticksmith::model::Trade;
 pub const START_MS: i64 = 1_710_163_800_000;
 /// Event time moves on by so much a trade, µs: 2,000 trades a second.
 pub const STEP_US: i64 = 500;
+/// The same trades for whoever measures.
+const SEED: u64 = 7;
 /// From trade to socket, µs.
 const DELAY_US: i64 = 40_000;
 
-/// What is drawn.
-#[derive(Debug, Clone, Copy)]
-pub struct Shape {
-    pub symbols: usize,
-    pub seed: u64,
+/// A symbol of the market; 0 is the busiest.
+pub fn symbol(rank: usize) -> String {
+    format!("SYM{rank:04}")
 }
 
 /// Trades of two connections, in order of arrival.
@@ -35,26 +32,22 @@ pub struct Generator {
 }
 
 impl Generator {
-    pub fn new(shape: Shape) -> Self {
+    /// Of a market with so many symbols.
+    pub fn new(symbols: usize) -> Self {
         let mut total = 0.0;
-        let weights = (1..=shape.symbols).map(|rank| {
+        let weights = (1..=symbols).map(|rank| {
             total += 1.0 / rank as f64;
             total
         });
         Self {
             weights: weights.collect(),
-            random: ChaCha8Rng::seed_from_u64(shape.seed),
-            names: (0..shape.symbols).map(|rank| format!("SYM{rank:04}")).collect(),
-            prices: (0..shape.symbols).map(|rank| 20.0 + (rank % 500) as f64).collect(),
+            random: ChaCha8Rng::seed_from_u64(SEED),
+            names: (0..symbols).map(symbol).collect(),
+            prices: (0..symbols).map(|rank| 20.0 + (rank % 500) as f64).collect(),
             position: 0,
             seqs: [0; 2],
             last: None,
         }
-    }
-
-    /// Every symbol of the market, the busiest first.
-    pub fn names(&self) -> &[String] {
-        &self.names
     }
 
     /// One in 500 is a repeat of the trade before it, as after a retry without idempotence.
@@ -119,22 +112,4 @@ impl Iterator for Generator {
     fn next(&mut self) -> Option<Trade> {
         Some(self.draw())
     }
-}
-
-/// A frame of the feed with these trades, as Finnhub spells it.
-pub fn frame(trades: &[Trade]) -> String {
-    let element = |trade: &Trade| {
-        let codes = trade.conditions.iter().flatten();
-        let codes: Vec<String> = codes.map(|code| format!("\"{code}\"")).collect();
-        format!(
-            r#"{{"c":[{}],"p":{},"s":"{}","t":{},"v":{}}}"#,
-            codes.join(","),
-            trade.price,
-            trade.symbol,
-            trade.trade_time_ms,
-            trade.volume
-        )
-    };
-    let elements: Vec<String> = trades.iter().map(element).collect();
-    format!(r#"{{"data":[{}],"type":"trade"}}"#, elements.join(","))
 }

@@ -3,20 +3,12 @@
 use crate::job::Job;
 use crate::measure::Measured;
 
-/// What the servers used meanwhile, CPU-seconds.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Servers {
-    pub kafka: f64,
-    pub cassandra: f64,
-}
-
 /// One pass, and what the same job costs on next to nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
     pub job: Job,
     pub measured: Measured,
     pub start_up: Measured,
-    pub servers: Servers,
 }
 
 impl Row {
@@ -31,16 +23,15 @@ impl Row {
 
     fn cells(&self) -> String {
         let (whole, running) = (&self.measured, self.running());
-        let per_million = |seconds: f64| seconds / whole.records as f64 * 1e6;
         format!(
             "| {} | {:.0} | {:.2} | {:.0} | {:.2} | {:.2} | {:.2} | {:.0} | {:.1} | {:.1} |",
             self.job.name(),
             running.rate(),
-            running.cpu_seconds_per_million(),
+            running.per_million(running.cpu_seconds),
             whole.rate(),
-            whole.cpu_seconds_per_million(),
-            per_million(self.servers.kafka),
-            per_million(self.servers.cassandra),
+            whole.per_million(whole.cpu_seconds),
+            whole.per_million(whole.kafka_cpu_seconds),
+            whole.per_million(whole.cassandra_cpu_seconds),
             whole.peak_memory_mb,
             self.start_up.wall_seconds,
             self.start_up.cpu_seconds,
@@ -60,7 +51,8 @@ pub fn print(mode: &str, rows: &[Row]) {
         println!("{}", row.cells());
     }
     let Some(own) = rows.iter().find(|row| row.job == Job::Ticksmith) else { return };
-    let cost = |row: &Row| row.running().cpu_seconds_per_million();
+    // All rows have as many records.
+    let cost = |row: &Row| row.running().cpu_seconds;
     for row in rows.iter().filter(|row| row.job != Job::Ticksmith) {
         println!(
             "{}: {:.1} times ticksmith's CPU per trade",

@@ -1,9 +1,14 @@
 //! Where everything is measured: a real Kafka and Cassandra on this machine, and the binary.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
-use crate::measure::Servers;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+
+use crate::servers::{Servers, directory, environment};
 
 /// Servers and binary.
 pub struct Lab {
@@ -24,18 +29,13 @@ pub struct Names {
     pub trades: String,
 }
 
-fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
 impl Lab {
     /// What `scripts/with-services.sh` started; `None`: nothing.
     pub fn find() -> Option<Self> {
         let kafka = environment("TICKSMITH_TEST_KAFKA")?;
-        let infra: PathBuf = environment("TICKSMITH_TEST_INFRA")?.into();
-        let cassandra_pid = pid_in(&infra, "cassandra");
-        let servers = Servers { kafka: pid_in(&infra, "kafka")?, cassandra: cassandra_pid };
-        let cassandra = cassandra_pid.and_then(|_| environment("TICKSMITH_TEST_CASSANDRA"));
+        let infra = directory()?;
+        let servers = Servers::of(&infra)?;
+        let cassandra = servers.cassandra.and_then(|_| environment("TICKSMITH_TEST_CASSANDRA"));
         Some(Self { kafka, cassandra, servers, infra })
     }
 
@@ -76,6 +76,20 @@ impl Lab {
         let is_fine = output.status.code().is_some_and(|code| code <= 1);
         assert!(is_fine, "ticksmith {command}: {problem}");
     }
+
+    /// Deletes topics, so that a long sitting does not fill the disk.
+    pub fn delete(&self, topics: &[String]) {
+        let mut config = ClientConfig::new();
+        let admin: AdminClient<DefaultClientContext> =
+            config.set("bootstrap.servers", &self.kafka).create().expect("a client");
+        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let deleted = runtime.expect("a runtime").block_on(admin.delete_topics(
+            &names,
+            &AdminOptions::new().operation_timeout(Some(Duration::from_secs(30))),
+        ));
+        deleted.expect("the broker answers");
+    }
 }
 
 /// Configuration keys as the environment spells them, without `TICKSMITH__`.
@@ -104,8 +118,4 @@ impl Names {
         let leases = self.output("leases");
         OUTPUTS.iter().map(|(_, name)| self.output(name)).chain([leases]).collect()
     }
-}
-
-fn pid_in(infra: &Path, service: &str) -> Option<u32> {
-    std::fs::read_to_string(infra.join(service).join("pid")).ok()?.trim().parse().ok()
 }

@@ -15,16 +15,15 @@ use hdrhistogram::Histogram;
 use tempfile::TempDir;
 
 use crate::feed::Feed;
-use crate::generator::{Generator, Shape};
+use crate::generator::{Generator, symbol};
 use crate::lab::{Lab, Names};
 use crate::load::{Load, PARTITIONS};
-use crate::log::{Log, delete};
+use crate::log::Log;
 use crate::measure::cpu_of;
 use crate::options::Options;
 use crate::process::Running;
 use crate::producer;
 use crate::report::Report;
-use crate::throughput::SEED;
 use crate::watch::{self, Stage};
 
 /// The market around the probes.
@@ -58,11 +57,11 @@ fn at_rate(lab: &Lab, rate: u32, lasting: Duration, report: &mut Report) {
     stream.await_ready();
 
     let load = Arc::new(Load::new(rate, lasting));
-    let mut symbols = Generator::new(Shape { symbols: SYMBOLS, seed: SEED }).names().to_vec();
+    let mut symbols: Vec<String> = (0..SYMBOLS).map(symbol).collect();
     symbols.extend(load.probes().iter().cloned());
     let sent = Arc::clone(&load);
     let feed = Feed::start(symbols.len(), move |wire| {
-        sent.send(Generator::new(Shape { symbols: SYMBOLS, seed: SEED }), wire);
+        sent.send(Generator::new(SYMBOLS), wire);
     });
     let spool = TempDir::new().expect("a directory");
     let command = producer::command_for(lab, &names, &feed.url, &symbols, spool.path());
@@ -89,8 +88,8 @@ fn at_rate(lab: &Lab, rate: u32, lasting: Duration, report: &mut Report) {
         let share = (after - before) / took * 100.0;
         report.figure(format!("g  {rate} trades/s, {name}'s share of a core"), "%", share);
     }
-    delete(&lab.kafka, slice::from_ref(&names.trades));
-    delete(&lab.kafka, &names.outputs());
+    lab.delete(slice::from_ref(&names.trades));
+    lab.delete(&names.outputs());
 }
 
 /// Watches every stage until the load is over and what it sent has come, or is given up.

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ticksmith::model::partition_for_key;
 
 use crate::feed::Wire;
-use crate::generator::{Generator, frame};
+use crate::frame::frame;
+use crate::generator::Generator;
 use crate::latency::WARM_UP;
 
 pub const PARTITIONS: u32 = 6;

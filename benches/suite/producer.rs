@@ -5,16 +5,19 @@ use std::process::Command;
 use std::slice;
 use std::time::{Duration, Instant};
 
+use rdkafka::message::Message;
 use tempfile::TempDir;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::feed::Feed;
-use crate::generator::{Generator, Shape, frame};
+use crate::frame::frame;
+use crate::generator::{Generator, symbol};
 use crate::lab::{Lab, Names};
-use crate::log::{Log, delete};
-use crate::measure::{Measured, Own, Servers, cpu_of, peak_memory_mb};
+use crate::log::Log;
+use crate::measure::{Measured, Own, cpu_of, peak_memory_mb};
 use crate::process::Running;
-use crate::throughput::{Case, SEED};
+use crate::servers::Servers;
+use crate::throughput::Case;
 
 const PARTITIONS: u32 = 6;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -22,8 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The case: `per_frame` trades a frame.
 pub fn case<'a>(lab: &'a Lab, symbols: usize, trades: usize, per_frame: usize) -> Case<'a> {
-    let shape = Shape { symbols, seed: SEED };
-    let all: Vec<_> = Generator::new(shape).take(trades).collect();
+    let all: Vec<_> = Generator::new(symbols).take(trades).collect();
     let frames: Vec<Utf8Bytes> = all.chunks(per_frame).map(|few| frame(few).into()).collect();
     Case::new(format!("f  producer, {per_frame} trades a frame"), move |run| {
         let topic = format!("bench-produced-{symbols}-{per_frame}-{run}");
@@ -42,10 +44,10 @@ pub fn case<'a>(lab: &'a Lab, symbols: usize, trades: usize, per_frame: usize) -
         feed.end();
         producer.stop();
         let mut arrived = 0;
-        log.read_committed(|value| arrived += usize::from(!value.is_empty()));
+        log.each_committed(|record| arrived += usize::from(record.payload().is_some()));
         assert_eq!(arrived, trades, "trades in the topic");
-        delete(&lab.kafka, slice::from_ref(&log.topic));
-        delete(&lab.kafka, &names.outputs());
+        lab.delete(slice::from_ref(&log.topic));
+        lab.delete(&names.outputs());
         measured
     })
 }
@@ -76,7 +78,7 @@ pub fn command(
     symbols: usize,
     spool: &std::path::Path,
 ) -> Command {
-    let list: Vec<String> = Generator::new(Shape { symbols, seed: SEED }).names().to_vec();
+    let list: Vec<String> = (0..symbols).map(symbol).collect();
     command_for(lab, names, url, &list, spool)
 }
 

@@ -14,7 +14,7 @@ use ticksmith::runtime::SystemClock;
 
 use crate::generator::START_MS;
 use crate::lab::{Lab, Names, Settings};
-use crate::log::{Log, delete};
+use crate::log::Log;
 use crate::options::Options;
 use crate::process::{Running, metric_in};
 use crate::report::{Figure, Report};
@@ -81,7 +81,7 @@ fn starts(
     eprintln!("{name}");
     report.figures.push(Figure { name: format!("{name}, start to ready"), unit: "s", runs: ready });
     report.figures.push(Figure { name: format!("{name}, restore"), unit: "s", runs: restore });
-    delete(&lab.kafka, &names.outputs());
+    lab.delete(&names.outputs());
 }
 
 /// A trade waits in the topic; from the start of the stream until it can be read from silver.
@@ -104,7 +104,7 @@ fn first_output(lab: &Lab, runs: usize, report: &mut Report) {
         consumer.poll(PATIENCE).expect("a record comes").expect("a record");
         took.push(began.elapsed().as_secs_f64());
         stream.stop();
-        delete(&lab.kafka, &names.outputs());
+        lab.delete(&names.outputs());
     }
     let name = "h  start to first committed record on the silver topic".to_owned();
     report.figures.push(Figure { name, unit: "s", runs: took });

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use rdkafka::message::Message;
 use scylla::client::session_builder::SessionBuilder;
 
-use crate::generator::{Generator, Shape};
+use crate::generator::Generator;
 use crate::lab::{Lab, Names, OUTPUTS};
 use crate::log::Log;
 use crate::options::Options;
 use crate::report::Report;
-use crate::throughput::{SEED, market};
+use crate::throughput::market;
 
 const PARTITIONS: u32 = 6;
 const SYMBOLS: usize = 500;
@@ -26,7 +26,7 @@ const KEYSPACE: &str = "bench_sizes";
 /// Runs the whole way once and looks at the disk. Restarts Cassandra, so it comes last.
 pub fn run(lab: &mut Lab, options: &Options, report: &mut Report) {
     let trades = options.table_trades.min(options.trades);
-    let market = market(lab, Shape { symbols: SYMBOLS, seed: SEED }, trades, PARTITIONS);
+    let market = market(lab, SYMBOLS, trades, PARTITIONS);
     let names = Names::new("sizes", market.log.topic.clone());
     let settings = [("CASSANDRA__KEYSPACE", KEYSPACE)];
     lab.prepare(&names, "topics", &settings);
@@ -100,7 +100,7 @@ fn tables(lab: &Lab, trades: usize, report: &mut Report) {
 
 /// Repeats have the key of what they repeat, so they are no rows of their own.
 fn distinct_trades(trades: usize) -> usize {
-    let all = Generator::new(Shape { symbols: SYMBOLS, seed: SEED }).take(trades);
+    let all = Generator::new(SYMBOLS).take(trades);
     let mut names: Vec<(i64, i64)> = all.map(|trade| (trade.connection, trade.seq)).collect();
     names.sort_unstable();
     names.dedup();

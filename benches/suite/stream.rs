@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use ticksmith::cassandra::{CassandraReader, Connection};
-use ticksmith::codec::avro::Avro;
 use ticksmith::config::Config;
-use ticksmith::model::{BarState, Interval};
+use ticksmith::model::{Bar, BarState, Interval};
 use ticksmith::port::{BarQuery, StoreReader, Tier, TradeQuery};
 
-use crate::generator::{Generator, Shape};
+use crate::bars::last_bars;
+use crate::generator::Generator;
 use crate::lab::{Lab, Names, Settings};
-use crate::log::{Log, delete};
+use crate::log::Log;
 use crate::measure::{Measured, child, children};
-use crate::oracle::{Content, Key, Oracle, key_of};
+use crate::oracle::{Key, Oracle, key_of};
 use crate::throughput::Case;
 
 /// Symbols of which the tables are read back.
@@ -27,15 +27,16 @@ const EVER_MS: i64 = 4_000_000_000_000;
 #[derive(Clone)]
 pub struct Market {
     pub log: Log,
-    pub shape: Shape,
+    pub symbols: usize,
     pub trades: usize,
     oracle: Rc<Oracle>,
 }
 
 impl Market {
-    pub fn new(log: Log, shape: Shape, trades: usize) -> Self {
-        let oracle = Oracle::of(Generator::new(shape).take(trades), log.partitions);
-        Self { log, shape, trades, oracle: Rc::new(oracle) }
+    pub fn new(log: Log, symbols: usize, trades: usize) -> Self {
+        let oracle = Oracle::of(Generator::new(symbols).take(trades), log.partitions);
+        eprintln!("{}: {oracle}", log.topic);
+        Self { log, symbols, trades, oracle: Rc::new(oracle) }
     }
 }
 
@@ -87,39 +88,43 @@ fn into_topics(
     let command = |_| lab.command(&names, &["stream", "--until-end"], settings);
     let measured =
         lab.servers.around(market.trades, || children((0..processes).map(command).collect()));
-    market.oracle.compare(&bars_topic(market, &names), &names.run);
-    delete(&lab.kafka, &names.outputs());
+    compare_topic(market, &names);
+    lab.delete(&names.outputs());
     measured
 }
 
-/// The last closed or corrected bar of every key.
-fn bars_topic(market: &Market, names: &Names) -> BTreeMap<Key, Content> {
+/// The last closed or corrected bar of every key in the bars topic.
+fn compare_topic(market: &Market, names: &Names) {
     let log = Log { topic: names.output("bars"), ..market.log.clone() };
-    let avro = Avro::single_object();
-    let mut bars = BTreeMap::new();
-    log.read_committed(|value| {
-        let bar = avro.decode_bar(value).expect("a bar");
-        if bar.state != BarState::Provisional {
-            bars.insert(key_of(&bar), Content::from(&bar));
-        }
-    });
-    bars
+    compare(&market.oracle, &last_bars(&log, is_told), |_| true, &log.topic);
+}
+
+/// Samples of a window that is open are no part of what a run comes to.
+fn is_told(bar: &Bar) -> bool {
+    bar.state != BarState::Provisional
+}
+
+/// Bars of closed windows, all of those that are admitted, and no other.
+fn compare(oracle: &Oracle, bars: &BTreeMap<Key, Bar>, admits: impl Fn(&Key) -> bool, name: &str) {
+    let compared = oracle.compare(bars, admits);
+    let closed = compared.unwrap_or_else(|problem| panic!("{name}: {problem}"));
+    assert_eq!(bars.len(), closed, "{name}: a bar was closed before the watermark");
 }
 
 /// Part d: all three tiers.
 pub fn into_tables<'a>(lab: &'a Lab, market: Market) -> Case<'a> {
     Case::new("d  stream, bronze + silver + gold in Cassandra, exactly once", move |run| {
         let names = Names::new(format!("{}-tables-{run}", market.log.topic), &market.log.topic);
-        let keyspace = format!("bench_{}_{run}", market.shape.symbols);
+        let keyspace = format!("bench_{}_{run}", market.symbols);
         let settings = [NO_SILVER, ("CASSANDRA__KEYSPACE", keyspace.as_str())];
         lab.prepare(&names, "topics", &settings);
         lab.prepare(&names, "cassandra-init", &settings);
         let measured = lab.servers.around(market.trades, || {
             child(lab.command(&names, &["stream", "--until-end"], &settings))
         });
-        market.oracle.compare(&bars_topic(&market, &names), &names.run);
+        compare_topic(&market, &names);
         compare_tables(lab, &market, &keyspace);
-        delete(&lab.kafka, &names.outputs());
+        lab.delete(&names.outputs());
         measured
     })
 }
@@ -139,14 +144,9 @@ fn compare_tables(lab: &Lab, market: &Market, keyspace: &str) {
         let (symbol, from_ms, to_ms, limit) = (symbol.clone(), 0, EVER_MS, ALL);
         let query = BarQuery { symbol: symbol.clone(), interval, from_ms, to_ms, limit };
         let bars = reader.bars(&query).expect("bars are read");
-        let closed = bars.iter().filter(|bar| bar.state != BarState::Provisional);
-        let found: BTreeMap<Key, Content> =
-            closed.map(|bar| (key_of(bar), Content::from(bar))).collect();
+        let found = bars.into_iter().filter(is_told).map(|bar| (key_of(&bar), bar)).collect();
         let of_symbol = |key: &Key| key.0 == symbol && key.1 == interval.length_ms();
-        let expected = market.oracle.bars.iter().filter(|(key, _)| of_symbol(key));
-        let expected: BTreeMap<Key, Content> =
-            expected.map(|(key, content)| (key.clone(), *content)).collect();
-        assert_eq!(found, expected, "{keyspace}: bars of {symbol}");
+        compare(&market.oracle, &found, of_symbol, &format!("{keyspace}, {symbol}"));
         compare_silver(&reader, market, &symbol);
     }
 }

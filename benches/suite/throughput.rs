@@ -1,17 +1,15 @@
 //! The parts that are a rate: each case in turn, round after round, so that a machine that slows
 //! down slows all of them.
 
-use crate::generator::{Generator, Shape};
+use crate::generator::Generator;
 use crate::lab::{Lab, Names};
 use crate::log::Log;
-use crate::measure::{Measured, inside};
+use crate::measure::Measured;
 use crate::options::{Options, Part};
 use crate::report::{Report, Row};
 use crate::stream::{self, Market};
-use crate::{producer, up, writer};
+use crate::{poll, producer, up, writer};
 
-/// The seed of every market here.
-pub const SEED: u64 = 7;
 /// Trades of a frame of the feed: an ordinary second, and a busy one.
 const FRAME_TRADES: [usize; 2] = [5, 50];
 /// Simulated trades a second: little, and more than it takes.
@@ -32,14 +30,13 @@ impl<'a> Case<'a> {
 /// Runs what is wanted.
 pub fn run(lab: &Lab, options: &Options, report: &mut Report) {
     for symbols in &options.symbols {
-        let shape = Shape { symbols: *symbols, seed: SEED };
         let mut cases = Vec::new();
         if options.wants_any(&[Part::A, Part::B, Part::C, Part::I]) {
-            let market = market(lab, shape, options.trades, 6);
+            let market = market(lab, *symbols, options.trades, 6);
             cases.extend(reading(lab, options, &market));
         }
         if options.wants(Part::D) {
-            let market = market(lab, shape, options.table_trades.min(options.trades), 6);
+            let market = market(lab, *symbols, options.table_trades.min(options.trades), 6);
             cases.push(stream::into_tables(lab, market));
         }
         if options.wants(Part::E) {
@@ -59,14 +56,8 @@ pub fn run(lab: &Lab, options: &Options, report: &mut Report) {
 fn reading<'a>(lab: &'a Lab, options: &Options, market: &Market) -> Vec<Case<'a>> {
     let mut cases = Vec::new();
     if options.wants(Part::A) {
-        let (log, trades, servers) = (market.log.clone(), market.trades, lab.servers);
-        cases.push(Case::new("a  bare poll loop, a record a call", move |_| {
-            servers.around(trades, || inside(|| log.poll_each(trades)))
-        }));
-        let log = market.log.clone();
-        cases.push(Case::new("a  bare poll loop, batches of a queue", move |_| {
-            servers.around(trades, || inside(|| log.poll_batches(trades)))
-        }));
+        cases.push(poll::each(lab, market));
+        cases.push(poll::batches(lab, market));
     }
     if options.wants(Part::B) {
         cases.push(stream::bars_only(lab, market.clone(), "at_least_once"));
@@ -77,24 +68,22 @@ fn reading<'a>(lab: &'a Lab, options: &Options, market: &Market) -> Vec<Case<'a>
     }
     if options.wants(Part::I) {
         cases.push(stream::two_processes(lab, market.clone()));
-        let shape = market.shape;
-        cases.push(stream::many_partitions(lab, self::market(lab, shape, market.trades, 24)));
+        let many = self::market(lab, market.symbols, market.trades, 24);
+        cases.push(stream::many_partitions(lab, many));
     }
     cases
 }
 
 /// A topic with the market in it, and what its bars must be.
-pub fn market(lab: &Lab, shape: Shape, trades: usize, partitions: u32) -> Market {
-    let topic = format!("bench-trades-{}-{trades}-{partitions}", shape.symbols);
+pub fn market(lab: &Lab, symbols: usize, trades: usize, partitions: u32) -> Market {
+    let topic = format!("bench-trades-{symbols}-{trades}-{partitions}");
     let log = Log { bootstrap: lab.kafka.clone(), topic: topic.clone(), partitions };
-    eprintln!("loading {trades} trades of {} symbols into {topic} …", shape.symbols);
+    eprintln!("loading {trades} trades of {symbols} symbols into {topic} …");
     let count = partitions.to_string();
     let names = Names::new(format!("{topic}-load"), topic);
     lab.prepare(&names, "topics", &[("TOPICS__PARTITIONS", count.as_str())]);
-    if log.end() == 0 {
-        log.fill(Generator::new(shape).take(trades));
-    }
-    Market::new(log, shape, trades)
+    log.fill(Generator::new(symbols).take(trades));
+    Market::new(log, symbols, trades)
 }
 
 /// Each case once a round.
@@ -103,17 +92,7 @@ pub fn rounds(mut cases: Vec<Case<'_>>, runs: usize, note: &str, report: &mut Re
     for run in 0..runs {
         for (case, runs) in cases.iter_mut().zip(&mut measured) {
             let one = (case.run)(run);
-            eprintln!(
-                "run {}: {}{note}: {:.0} trades/s, CPU-s per million {:.2} ours, {:.2} Kafka, \
-                 {:.2} Cassandra, {:.0} MB",
-                run + 1,
-                case.name,
-                one.rate(),
-                one.per_million(one.cpu_seconds),
-                one.per_million(one.kafka_cpu_seconds),
-                one.per_million(one.cassandra_cpu_seconds),
-                one.peak_memory_mb
-            );
+            eprintln!("run {}: {}{note}: {one}", run + 1, case.name);
             runs.push(one);
         }
     }

@@ -14,10 +14,10 @@ use scylla::value::{CqlTimestamp, MaybeUnset};
 use ticksmith::model::Trade;
 use tokio::sync::Semaphore;
 
-use crate::generator::{Generator, Shape};
+use crate::generator::Generator;
+use crate::inside::inside;
 use crate::lab::{Lab, Names};
-use crate::measure::inside;
-use crate::throughput::{Case, SEED};
+use crate::throughput::Case;
 
 /// Batches in flight and rows of one, as the stream has them.
 const IN_FLIGHT: usize = 24;
@@ -77,7 +77,7 @@ pub fn case<'a>(lab: &'a Lab, symbols: usize, trades: usize) -> Case<'a> {
         .enable_all()
         .build()
         .expect("a runtime");
-    let batches: Vec<Arc<Vec<Cells>>> = batches(Shape { symbols, seed: SEED }, trades);
+    let batches: Vec<Arc<Vec<Cells>>> = batches(symbols, trades);
     Case::new("e  bare batched writer, bronze + silver", move |run| {
         let keyspace = format!("bench_bare_{symbols}_{run}");
         let names = Names::new(format!("bare-{run}"), "bench-bare-trades");
@@ -94,8 +94,8 @@ async fn connect(address: &str) -> Session {
 }
 
 /// Rows of one partition together, as many as a batch takes.
-fn batches(shape: Shape, trades: usize) -> Vec<Arc<Vec<Cells>>> {
-    let all: Vec<Trade> = Generator::new(shape).take(trades).collect();
+fn batches(symbols: usize, trades: usize) -> Vec<Arc<Vec<Cells>>> {
+    let all: Vec<Trade> = Generator::new(symbols).take(trades).collect();
     let mut batches = Vec::new();
     for gathered in all.chunks(GATHERED_TRADES) {
         let mut by_partition: BTreeMap<(String, i32), Vec<Cells>> = BTreeMap::new();

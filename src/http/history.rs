@@ -9,10 +9,10 @@ use super::answer::Answer;
 use super::api::{ApiContext, Sheet, require_known};
 use super::asked::{Asked, Symbol};
 use super::explanation::ExplanationRow;
-use super::market::interval;
+use super::market::{interval, of_interval};
 use super::page::Page;
 use super::problem::Problem;
-use crate::port::{BarQuery, ExplainRequest};
+use crate::port::ExplainRequest;
 
 /// Excluded and late trades in one explanation, each: more than anybody reads on a page.
 const LISTED: usize = 100;
@@ -36,17 +36,7 @@ pub(super) async fn revisions(
     Symbol(symbol): Symbol,
     asked: Asked,
 ) -> Result<Response, Problem> {
-    let interval = interval(&context, &asked)?;
-    let about = vec![("interval", interval.to_string())];
-    let sheet = Sheet { symbol: symbol.clone(), about, rows: "revisions" };
-    context
-        .answer_rows(asked, sheet, move |reader, span| {
-            Page::read(span, |to_ms, limit| {
-                let (symbol, from_ms) = (symbol.clone(), span.from_ms);
-                reader.revisions(&BarQuery { symbol, interval, from_ms, to_ms, limit })
-            })
-        })
-        .await
+    of_interval(context, symbol, asked, "revisions", |reader, query| reader.revisions(query)).await
 }
 
 pub(super) async fn explain(

@@ -8,9 +8,10 @@ use serde::Serialize;
 use super::answer::{Answer, Listing};
 use super::api::{ApiContext, Sheet};
 use super::asked::{Asked, Parameter, Symbol};
-use super::page::Page;
+use super::page::{Keyed, Page};
 use super::problem::Problem;
 use super::state::ShownState;
+use crate::codec::table::Row;
 use crate::error::Result as CrateResult;
 use crate::model::{Bar, Interval};
 use crate::port::{BarQuery, StoreReader, Tier, TradeQuery};
@@ -32,14 +33,25 @@ pub(super) async fn bars(
     Symbol(symbol): Symbol,
     asked: Asked,
 ) -> Result<Response, Problem> {
+    of_interval(context, symbol, asked, "bars", |reader, query| reader.bars(query)).await
+}
+
+/// A page of the rows that a symbol has for an interval, which are called `rows`.
+pub(super) async fn of_interval<R: Row + Keyed + 'static>(
+    context: ApiContext,
+    symbol: String,
+    asked: Asked,
+    rows: &'static str,
+    read: fn(&dyn StoreReader, &BarQuery) -> CrateResult<Vec<R>>,
+) -> Result<Response, Problem> {
     let interval = interval(&context, &asked)?;
     let about = vec![("interval", interval.to_string())];
-    let sheet = Sheet { symbol: symbol.clone(), about, rows: "bars" };
+    let sheet = Sheet { symbol: symbol.clone(), about, rows };
     context
         .answer_rows(asked, sheet, move |reader, span| {
             Page::read(span, |to_ms, limit| {
-                let symbol = symbol.clone();
-                reader.bars(&BarQuery { symbol, interval, from_ms: span.from_ms, to_ms, limit })
+                let (symbol, from_ms) = (symbol.clone(), span.from_ms);
+                read(reader, &BarQuery { symbol, interval, from_ms, to_ms, limit })
             })
         })
         .await

@@ -3,6 +3,7 @@
 // Each test file is a crate of its own and uses what it needs.
 #![allow(dead_code)]
 
+use std::io;
 use std::sync::Arc;
 
 use figment::Figment;
@@ -299,4 +300,12 @@ impl Running {
         assert_eq!(problem["status"], expected_status);
         problem["detail"].as_str().expect("a sentence").to_owned()
     }
+}
+
+/// Reads server-sent events until one of `name` comes, and returns its data.
+pub fn next_event(lines: &mut impl Iterator<Item = io::Result<String>>, name: &str) -> Value {
+    let wanted = format!("event: {name}");
+    while lines.next().expect("the stream goes on").expect("a line") != wanted {}
+    let data = lines.next().expect("data follows").expect("a line");
+    serde_json::from_str(data.strip_prefix("data: ").expect("a data line")).expect("json")
 }

@@ -1,6 +1,8 @@
 //! `instructions STEP`: does one step of the hot path for every trade of the material, inside of
 //! `measured`, which is where callgrind counts. scripts/instructions.sh runs it.
 
+#[path = "../../market/frame.rs"]
+mod frame;
 #[path = "../../market/generator.rs"]
 mod generator;
 #[path = "../../hot_path/steps.rs"]

@@ -1,8 +1,9 @@
 //! Wall time, processor time and memory of a piece of work: ours by the kernel's own account, the
 //! servers' by their process ids, so that what moves from us to them is seen.
 
+use std::fmt;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often a running process' memory is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -32,32 +33,17 @@ impl Measured {
     }
 }
 
-/// The processes beside the measured one.
-#[derive(Debug, Clone, Copy)]
-pub struct Servers {
-    pub kafka: u32,
-    /// `None`: not started.
-    pub cassandra: Option<u32>,
-}
-
-impl Servers {
-    /// Measures `work`, which returns what it cost itself.
-    pub fn around(self, records: usize, work: impl FnOnce() -> Own) -> Measured {
-        let busy = || {
-            let cassandra = self.cassandra.map_or(0.0, cpu_of);
-            (cpu_of(self.kafka), cassandra, Instant::now())
-        };
-        let (kafka, cassandra, began) = busy();
-        let own = work();
-        let (kafka_after, cassandra_after, ended) = busy();
-        Measured {
-            records,
-            wall_seconds: own.wall_seconds.unwrap_or((ended - began).as_secs_f64()),
-            cpu_seconds: own.cpu_seconds,
-            kafka_cpu_seconds: kafka_after - kafka,
-            cassandra_cpu_seconds: cassandra_after - cassandra,
-            peak_memory_mb: own.peak_memory_mb,
-        }
+impl fmt::Display for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:.0} trades/s, CPU-s per million {:.2} ours, {:.2} Kafka, {:.2} Cassandra, {:.0} MB",
+            self.rate(),
+            self.per_million(self.cpu_seconds),
+            self.per_million(self.kafka_cpu_seconds),
+            self.per_million(self.cassandra_cpu_seconds),
+            self.peak_memory_mb
+        )
     }
 }
 
@@ -72,20 +58,13 @@ pub struct Own {
 
 impl Own {
     /// Several processes as one.
-    pub fn and(self, other: Self) -> Self {
+    fn and(self, other: Self) -> Self {
         Self {
             wall_seconds: None,
             cpu_seconds: self.cpu_seconds + other.cpu_seconds,
             peak_memory_mb: self.peak_memory_mb + other.peak_memory_mb,
         }
     }
-}
-
-/// Work inside of this process; all of its threads count.
-pub fn inside(work: impl FnOnce()) -> Own {
-    let before = own_cpu();
-    work();
-    Own { cpu_seconds: own_cpu() - before, ..Own::default() }
 }
 
 /// A process from its start to its end; it must end with 0.
@@ -103,7 +82,7 @@ pub fn children(commands: Vec<Command>) -> Own {
     let mut running: Vec<(libc::pid_t, Own)> =
         commands.into_iter().map(|command| (start(command), Own::default())).collect();
     let mut total = Own::default();
-    while !running.is_empty() {
+    loop {
         running.retain_mut(|(pid, own)| {
             // The process' own count: `ru_maxrss` begins with what this one held when it forked.
             own.peak_memory_mb = peak_memory_mb(pid.cast_unsigned()).unwrap_or(own.peak_memory_mb);
@@ -111,9 +90,11 @@ pub fn children(commands: Vec<Command>) -> Own {
             total = total.and(Own { cpu_seconds, ..*own });
             false
         });
+        if running.is_empty() {
+            return total;
+        }
         std::thread::sleep(LOOK_EVERY);
     }
-    total
 }
 
 /// The processor time of a child that has ended, s; `None`: it runs.
@@ -132,17 +113,8 @@ fn reaped(pid: libc::pid_t) -> Option<f64> {
     Some(cpu_in(&usage))
 }
 
-fn own_cpu() -> f64 {
-    // SAFETY: as above; the call only fills the numbers.
-    let usage = unsafe {
-        let mut usage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_SELF, &raw mut usage);
-        usage
-    };
-    cpu_in(&usage)
-}
-
-fn cpu_in(usage: &libc::rusage) -> f64 {
+/// User and system time, s.
+pub fn cpu_in(usage: &libc::rusage) -> f64 {
     let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
     seconds(usage.ru_utime) + seconds(usage.ru_stime)
 }
