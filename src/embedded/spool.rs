@@ -345,7 +345,6 @@ impl State {
             }
         }
     }
-
 }
 
 /// Reads in order of appending.

@@ -7,6 +7,7 @@
 //! events always in the first, since nobody else's schemas matter there.
 
 mod bar;
+mod direct;
 mod event;
 mod foreign;
 mod framing;
@@ -107,12 +108,14 @@ impl Avro {
     /// # Errors
     /// This and the other encoders: `Bug`, when the schema and the struct disagree.
     pub fn encode_trade(&self, trade: &Trade, out: &mut Vec<u8>) -> Result<()> {
-        encode(schema::trade(), self.ids.map(|ids| ids.trade), &trade::Reference(trade), out)
+        encode_trade(self.ids.map(|ids| ids.trade), trade, out);
+        Ok(())
     }
 
     /// Appends a value of the silver topic: a trade under that topic's own subject.
     pub fn encode_silver(&self, trade: &Trade, out: &mut Vec<u8>) -> Result<()> {
-        encode(schema::trade(), self.ids.map(|ids| ids.silver), &trade::Reference(trade), out)
+        encode_trade(self.ids.map(|ids| ids.silver), trade, out);
+        Ok(())
     }
 
     /// Appends a value of the bars topic.
@@ -141,6 +144,9 @@ impl Avro {
     /// # Errors
     /// This and the other decoders: see [`Undecodable`]. Bytes after the record are `Definite`.
     pub fn decode_trade(&self, bytes: &[u8]) -> Result<Trade, Undecodable> {
+        if let Some(trade) = self.own_trade(bytes).and_then(direct::read) {
+            return Ok(trade);
+        }
         self.decode(schema::trade(), bytes).map(|trade::Owned(trade)| trade)
     }
 
@@ -166,6 +172,19 @@ impl Avro {
     /// `Config`: the changelog was written by a version that this one cannot read.
     pub fn decode_state(&self, key: &[u8], value: &[u8]) -> Result<StateRecord> {
         state::decode(self, key, value)
+    }
+
+    /// The datum of a trade that is written with our own schema, as far as its frame tells.
+    fn own_trade<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        match Frame::parse(bytes).ok()? {
+            Frame::Fingerprint(fingerprint, datum) => {
+                schema::trade().is_named_by(fingerprint).then_some(datum)
+            }
+            Frame::Id(id, datum) => {
+                let ids = self.ids?;
+                [ids.trade, ids.silver].contains(&id).then_some(datum)
+            }
+        }
     }
 
     fn decode<T: DeserializeOwned>(
@@ -200,14 +219,23 @@ fn encode<T: Serialize>(
     out: &mut Vec<u8>,
 ) -> Result<()> {
     let start = out.len();
-    match id {
-        Some(id) => framing::write_id(id, out),
-        None => out.extend_from_slice(own.header()),
-    }
+    frame(own, id, out);
     own.write(record, out).map_err(|problem| {
         out.truncate(start);
         Error::Bug(problem)
     })
+}
+
+fn encode_trade(id: Option<u32>, trade: &Trade, out: &mut Vec<u8>) {
+    frame(schema::trade(), id, out);
+    direct::write(trade, out);
+}
+
+fn frame(own: &OwnSchema, id: Option<u32>, out: &mut Vec<u8>) {
+    match id {
+        Some(id) => framing::write_id(id, out),
+        None => out.extend_from_slice(own.header()),
+    }
 }
 
 #[cfg(test)]

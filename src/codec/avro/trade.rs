@@ -1,4 +1,5 @@
-//! The wire form of a trade; the field names are those of `trade.avsc`.
+//! The wire form of a trade for the vendor's reader, which takes what `direct` leaves; the field
+//! names are those of `trade.avsc`.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +21,8 @@ struct TradeFields {
     feed: String,
 }
 
-/// A trade to be written.
+/// A trade to be written, for comparison with `direct`.
+#[cfg(test)]
 #[derive(Serialize)]
 #[serde(transparent)]
 pub(super) struct Reference<'a>(#[serde(serialize_with = "write")] pub(super) &'a Trade);
@@ -30,6 +32,7 @@ pub(super) struct Reference<'a>(#[serde(serialize_with = "write")] pub(super) &'
 #[serde(transparent)]
 pub(super) struct Owned(#[serde(with = "TradeFields")] pub(super) Trade);
 
+#[cfg(test)]
 fn write<S: serde::Serializer>(trade: &&Trade, serializer: S) -> Result<S::Ok, S::Error> {
     TradeFields::serialize(trade, serializer)
 }
