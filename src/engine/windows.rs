@@ -36,7 +36,8 @@ pub struct SlotKey {
 /// All windows of one symbol, by interval and start. Few are open at a time.
 #[derive(Debug, Clone)]
 pub struct Windows {
-    tiers: Vec<BTreeMap<i64, Slot>>,
+    /// Boxed: a map has room for eleven of what it holds, and most symbols have two or three.
+    tiers: Vec<BTreeMap<i64, Box<Slot>>>,
 }
 
 impl Windows {
@@ -45,11 +46,11 @@ impl Windows {
     }
 
     pub fn get(&self, key: SlotKey) -> Option<&Slot> {
-        self.tiers.get(key.tier)?.get(&key.start_ms)
+        self.tiers.get(key.tier)?.get(&key.start_ms).map(Box::as_ref)
     }
 
     pub fn get_mut(&mut self, key: SlotKey) -> Option<&mut Slot> {
-        self.tiers.get_mut(key.tier)?.get_mut(&key.start_ms)
+        self.tiers.get_mut(key.tier)?.get_mut(&key.start_ms).map(Box::as_mut)
     }
 
     /// The slot, made when it was not there; the flag says that it was made.
@@ -57,12 +58,12 @@ impl Windows {
         use std::collections::btree_map::Entry;
         match self.tiers[key.tier].entry(key.start_ms) {
             Entry::Occupied(occupied) => (occupied.into_mut(), false),
-            Entry::Vacant(vacant) => (vacant.insert(Slot::default()), true),
+            Entry::Vacant(vacant) => (vacant.insert(Box::default()), true),
         }
     }
 
     pub fn insert(&mut self, key: SlotKey, slot: Slot) {
-        self.tiers[key.tier].insert(key.start_ms, slot);
+        self.tiers[key.tier].insert(key.start_ms, Box::new(slot));
     }
 
     /// Number of windows held.
@@ -104,7 +105,9 @@ impl Windows {
     /// Every slot, for snapshots.
     pub fn iter(&self) -> impl Iterator<Item = (SlotKey, &Slot)> {
         self.tiers.iter().enumerate().flat_map(|(tier, slots)| {
-            slots.iter().map(move |(start_ms, slot)| (SlotKey { tier, start_ms: *start_ms }, slot))
+            slots.iter().map(move |(start_ms, slot)| {
+                (SlotKey { tier, start_ms: *start_ms }, slot.as_ref())
+            })
         })
     }
 }
