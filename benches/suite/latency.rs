@@ -29,7 +29,7 @@ use crate::watch::{self, Stage};
 /// The market around the probes.
 const SYMBOLS: usize = 500;
 /// Before anything counts: the servers compile, caches fill.
-pub const WARM_UP: Duration = Duration::from_secs(12);
+pub const WARM_UP: Duration = Duration::from_secs(20);
 /// What has not come so long after the end counts as having taken that long.
 const LINGER: Duration = Duration::from_secs(20);
 /// Shorter than a bar of the shipped intervals, so that some close while it is watched.

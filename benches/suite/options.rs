@@ -24,6 +24,9 @@ pub struct Options {
     /// Runs of each case
     #[arg(long, value_name = "NUMBER", default_value_t = 5)]
     pub runs: usize,
+    /// Rounds before those that count: the servers are Java, which compiles what it has seen often
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub warm_up: usize,
     /// Trades of the runs that reach no table
     #[arg(long, value_name = "NUMBER", default_value_t = 3_000_000)]
     pub trades: usize,

@@ -46,10 +46,10 @@ pub fn run(lab: &Lab, options: &Options, report: &mut Report) {
             let of = |per_frame| producer::case(lab, *symbols, options.trades, per_frame);
             cases.extend(FRAME_TRADES.map(of));
         }
-        rounds(cases, options.runs, &format!(", {symbols} symbols"), report);
+        rounds(cases, options, &format!(", {symbols} symbols"), report);
     }
     if options.wants(Part::K) {
-        rounds(UP_RATES.map(|rate| up::case(lab, rate)).into(), options.runs, "", report);
+        rounds(UP_RATES.map(|rate| up::case(lab, rate)).into(), options, "", report);
     }
 }
 
@@ -86,14 +86,16 @@ pub fn market(lab: &Lab, symbols: usize, trades: usize, partitions: u32) -> Mark
     Market::new(log, symbols, trades)
 }
 
-/// Each case once a round.
-pub fn rounds(mut cases: Vec<Case<'_>>, runs: usize, note: &str, report: &mut Report) {
+/// Each case once a round; the first rounds warm up.
+fn rounds(mut cases: Vec<Case<'_>>, options: &Options, note: &str, report: &mut Report) {
     let mut measured: Vec<Vec<Measured>> = cases.iter().map(|_| Vec::new()).collect();
-    for run in 0..runs {
+    for round in 0..options.warm_up + options.runs {
+        let counted = (round + 1).checked_sub(options.warm_up).filter(|run| *run > 0);
+        let label = counted.map_or_else(|| "warm-up".to_owned(), |run| format!("run {run}"));
         for (case, runs) in cases.iter_mut().zip(&mut measured) {
-            let one = (case.run)(run);
-            eprintln!("run {}: {}{note}: {one}", run + 1, case.name);
-            runs.push(one);
+            let one = (case.run)(round);
+            eprintln!("{label}: {}{note}: {one}", case.name);
+            runs.extend(counted.map(|_| one));
         }
     }
     for (case, runs) in cases.into_iter().zip(measured).filter(|(_, runs)| !runs.is_empty()) {
