@@ -3,8 +3,8 @@
 //!
 //! A beat is many micro-batches and one transaction. Store writes leave with each micro-batch; when
 //! the store has acknowledged all of the beat, one transaction takes its records, its state and its
-//! offsets. Until then nothing is open, so a store that is away fences nobody. The next beat is read
-//! meanwhile: see `closing`.
+//! offsets. Until then nothing is open, so a store that is away fences nobody. The next beat is
+//! read meanwhile: see `closing`.
 
 mod agreement;
 mod closing;
@@ -175,8 +175,8 @@ impl Pipeline {
         }
     }
 
-    /// One micro-batch, the end of the beat when it is due, and what the end of the one before waits
-    /// for. True: finished.
+    /// One micro-batch, the end of the beat when it is due, and what the end of the one before
+    /// waits for. True: finished.
     fn turn(&mut self) -> Result<bool> {
         let stopping = self.is_stopping();
         if !stopping && self.partitions.is_owing() {

@@ -1,5 +1,5 @@
-//! A beat's transaction on a thread of its own: a commit waits for brokers from its first call to its
-//! last, and the session reads on meanwhile.
+//! A beat's transaction on a thread of its own: a commit waits for brokers from its first call to
+//! its last, and the session reads on meanwhile.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};

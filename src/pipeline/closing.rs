@@ -3,8 +3,8 @@
 //! time (10 to 200 ms), in which the pipeline reads on: no trade of the next beat waits for it.
 //!
 //! One beat closes at a time, so the running one cannot end before; it grows up to its bounds, and
-//! there the pipeline waits. What fails on the way makes both void, since the running beat stands on
-//! the state of the closing one.
+//! there the pipeline waits. What fails on the way makes both void, since the running beat stands
+//! on the state of the closing one.
 
 use std::time::Duration;
 
@@ -155,16 +155,13 @@ impl Pipeline {
     /// waited for: reading on would only pile more upon it.
     fn is_acknowledged(&mut self, ended_us: i64, patience: Duration) -> Result<bool> {
         let is_slow = self.since_ms(ended_us) >= SLOW_AFTER_MS;
-        let mut patience = if is_slow { STORE_SLICE } else { patience };
-        let mut is_acknowledged = true;
+        let mut within = if is_slow { STORE_SLICE } else { patience };
+        let mut is_acknowledged = self.parts.store.is_none();
         self.with_store("flush", ended_us, |store| {
-            let outcome = store.await_mark(patience);
-            let only_looks = patience.is_zero();
-            if outcome.is_err() {
-                patience = STORE_SLICE;
-            }
-            is_acknowledged = outcome?;
-            Ok(is_acknowledged || only_looks)
+            // A second call comes after a refusal.
+            let asked = std::mem::replace(&mut within, STORE_SLICE);
+            is_acknowledged = store.await_mark(asked)?;
+            Ok(is_acknowledged || asked.is_zero())
         })?;
         Ok(is_acknowledged)
     }

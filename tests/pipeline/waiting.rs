@@ -1,4 +1,5 @@
-//! A beat that closes takes its time, in the store and in the log; what the pipeline does meanwhile.
+//! A beat that closes takes its time, in the store and in the log: what the pipeline does
+//! meanwhile.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

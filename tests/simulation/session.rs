@@ -1,6 +1,6 @@
 //! `port::Log` over the log in memory, step by step as the Kafka adapter works: a membership taken
-//! once per assignment, a transaction per beat (see `committing`), and a restore that waits for what
-//! is unsettled.
+//! once per assignment, a transaction per beat (see `committing`), and a restore that waits for
+//! what is unsettled.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! The tables in memory: rows keyed and ordered by write timestamp as in Cassandra, and a
-//! `port::Store` whose writes are on their way for a while, in any order, and may arrive after their
-//! process is dead.
+//! `port::Store` whose writes are on their way for a while, in any order, and may arrive after
+//! their process is dead.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

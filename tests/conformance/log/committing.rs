@@ -89,13 +89,12 @@ pub fn a_commit_under_way_when_partitions_move_counts_once(world: &mut dyn World
     for _ in 0..PATIENCE {
         second.poll(100).expect("polled");
         ended = ended.or_else(|| first.log.commit_outcome(Duration::ZERO));
-        // No restore before the outcome is known.
         assignment = first.log.keep_alive().expect("served").or(assignment);
-        if let (Some(_), Some(partitions)) = (&ended, &assignment)
-            && !second.next.is_empty()
-        {
-            first.take_up(partitions);
-            if first.next.len() + second.next.len() == PARTITIONS as usize {
+        // No restore before the outcome is known.
+        if ended.is_some() {
+            assignment.take().iter().for_each(|one| first.take_up(one));
+            let owned = first.next.len() + second.next.len();
+            if owned == PARTITIONS as usize && !second.next.is_empty() {
                 break;
             }
         }
