@@ -3,9 +3,11 @@
 //!
 //! A beat is many micro-batches and one transaction. Store writes leave with each micro-batch; when
 //! the store has acknowledged all of the beat, one transaction takes its records, its state and its
-//! offsets. Until then nothing is open, so a store that is away fences nobody.
+//! offsets. Until then nothing is open, so a store that is away fences nobody. The next beat is
+//! read meanwhile: see `closing`.
 
 mod agreement;
+mod closing;
 mod latency;
 mod outbox;
 mod pace;
@@ -21,16 +23,15 @@ use std::time::Duration;
 use crate::codec::avro::Avro;
 use crate::engine::{Input, Rules};
 use crate::error::{Error, Result};
-use crate::model::{Effects, Tally};
-use crate::port::{
-    Beat, BeatReport, Clock, Live, Log, LogFactory, OutRecord, PartitionReport, Store, Topic,
-};
+use crate::model::Effects;
+use crate::port::{BeatReport, Clock, Live, Log, LogFactory, Store};
 use crate::runtime::Shutdown;
-use crate::telemetry::{spans, stream as events};
+use crate::telemetry::stream as events;
 
+use closing::Closing;
 use latency::Latency;
 use outbox::Outbox;
-use pace::{lag_ms, wait_ms};
+use pace::wait_ms;
 use partitions::Partitions;
 use stall::STORE_SLICE;
 
@@ -90,9 +91,13 @@ pub struct Pipeline {
     latency: Latency,
     /// Readiness was told so.
     log_is_away: bool,
-    /// Records taken in since the last commit.
+    /// Records taken in since the last beat ended.
     beat_records: usize,
     beat_started_us: i64,
+    /// The beat before, until it is committed.
+    closing: Closing,
+    /// The last commit, or the beginning of all since a recovery.
+    committed_at_us: i64,
     sampled_at_us: i64,
     /// How long the rest of the log takes at the pace of the last beat, ms; as good as endless
     /// before the first one.
@@ -135,6 +140,8 @@ pub fn run(mut parts: Parts, shutdown: Shutdown) -> Result<BeatReport> {
         log_is_away: false,
         beat_records: 0,
         beat_started_us: now_us,
+        closing: Closing::Idle,
+        committed_at_us: now_us,
         sampled_at_us: now_us,
         lag_ms: i64::MAX,
         stop_asked_at_us: None,
@@ -168,7 +175,8 @@ impl Pipeline {
         }
     }
 
-    /// One micro-batch, and the end of the beat when it is due. True: finished.
+    /// One micro-batch, the end of the beat when it is due, and what the end of the one before
+    /// waits for. True: finished.
     fn turn(&mut self) -> Result<bool> {
         let stopping = self.is_stopping();
         if !stopping && self.partitions.is_owing() {
@@ -187,9 +195,7 @@ impl Pipeline {
             self.step_all(|| Input::Drain);
         }
         self.deliver()?;
-        if stopping || at_end || self.beat_is_due() {
-            self.end_beat()?;
-        }
+        self.see_to_beats(stopping || at_end)?;
         Ok(stopping || at_end)
     }
 
@@ -257,10 +263,14 @@ impl Pipeline {
     /// Takes over a new assignment: whatever was not committed is void, every partition is rebuilt
     /// from the changelog, and read on from where that stands.
     fn assume(&mut self, assignment: &[i32]) -> Result<()> {
-        events::assigned(assignment);
         self.discard();
+        self.partitions.owe(assignment);
+        self.settle()?;
+        // It may have changed once more meanwhile.
+        let assignment = self.partitions.owned();
+        events::assigned(&assignment);
         let Parts { live, clock, .. } = &self.parts;
-        self.partitions.rebuild(assignment, self.log.as_mut(), live.as_ref(), clock.as_ref())?;
+        self.partitions.rebuild(&assignment, self.log.as_mut(), live.as_ref(), clock.as_ref())?;
         if self.parts.schedule.until_end && self.ends.is_none() && !assignment.is_empty() {
             let ends = assignment.iter().map(|one| Ok((*one, self.log.end_offset(*one)?)));
             self.ends = Some(ends.collect::<Result<_>>()?);
@@ -270,13 +280,16 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Forgets everything of the beat that is not in an engine.
+    /// Forgets everything that is not in an engine: of the running beat, and of the closing one
+    /// unless its transaction is under way.
     fn discard(&mut self) {
+        self.closing.give_up();
         self.outbox.clear();
         self.effects.clear();
         self.latency.clear();
         self.beat_records = 0;
         self.beat_started_us = self.parts.clock.monotonic_us();
+        self.committed_at_us = self.beat_started_us;
     }
 
     fn is_at_end(&mut self) -> Result<bool> {
@@ -319,100 +332,13 @@ impl Pipeline {
         self.parts.live.trades(&self.effects.trades);
         self.parts.live.bars(&self.effects.bars);
         let effects = std::mem::take(&mut self.effects);
-        let written = self.with_store("write", |store| {
+        let since_us = self.parts.clock.monotonic_us();
+        let written = self.with_store("write", since_us, |store| {
             Ok(store.await_room(STORE_SLICE)? && store.write(&effects).map(|()| true)?)
         });
         self.effects = effects;
         self.effects.clear();
         written
-    }
-
-    fn beat_is_due(&self) -> bool {
-        let schedule = &self.parts.schedule;
-        self.beat_records >= schedule.beat_records
-            || self.outbox.bytes() >= schedule.beat_bytes
-            || self.since_ms(self.beat_started_us) >= schedule.beat_ms
-    }
-
-    /// Store acknowledged, then one transaction.
-    fn end_beat(&mut self) -> Result<()> {
-        self.check_deadline()?;
-        let flush_started_us = self.parts.clock.monotonic_us();
-        let span = spans::Beat::ending(self.beat_records);
-        span.flush(|| self.with_store("flush", |store| store.flush_within(STORE_SLICE)))?;
-        let commit_started_us = self.parts.clock.monotonic_us();
-        if self.beat_records > 0 || !self.outbox.is_empty() {
-            self.check_deadline()?;
-            let beat = self.make_beat()?;
-            span.commit(|| self.log.commit(&beat))?;
-            self.outbox.recycle(beat);
-            self.latency.committed(self.parts.clock.now_us());
-        }
-        let ended_us = self.parts.clock.monotonic_us();
-        let (taken, lasted_us) = (self.beat_records, ended_us - self.beat_started_us);
-        events::beat(taken, lasted_us);
-        self.beat_records = 0;
-        self.beat_started_us = ended_us;
-        self.report(BeatReport {
-            records: taken,
-            beat_us: lasted_us,
-            flush_us: commit_started_us - flush_started_us,
-            commit_us: ended_us - commit_started_us,
-            ..BeatReport::default()
-        });
-        self.lag_ms = lag_ms(self.last_report.lag_records, taken, lasted_us);
-        self.tell_reach();
-        Ok(())
-    }
-
-    fn make_beat(&mut self) -> Result<Beat> {
-        let mut records = self.outbox.take();
-        let mut offsets = Vec::new();
-        let avro = &self.parts.avro;
-        self.partitions.collect_state(|partition, next_offset, state| {
-            for record in state {
-                let (key, value) = avro.encode_state(record)?;
-                records.push(OutRecord {
-                    topic: Topic::Changelog,
-                    partition: Some(partition),
-                    key: Some(key),
-                    value,
-                    headers: Vec::new(),
-                });
-            }
-            offsets.push((partition, next_offset));
-            Ok(())
-        })?;
-        Ok(Beat { records, offsets })
-    }
-
-    /// Completes the report by where the partitions stand, and tells it.
-    fn report(&mut self, mut report: BeatReport) {
-        let mut symbols = 0;
-        let mut is_answering = true;
-        for (partition, engine) in self.partitions.engines() {
-            let next_offset = engine.next_offset();
-            // A log that is away is not asked for every partition: each question takes its time.
-            let end_offset = is_answering.then(|| self.log.newest_end(partition).ok()).flatten();
-            is_answering = end_offset.is_some();
-            let end_offset = end_offset.unwrap_or(next_offset).max(next_offset);
-            let tally = engine.tally();
-            add(&mut report.tally, tally);
-            report.lag_records += end_offset - next_offset;
-            symbols += engine.symbol_count();
-            report.partitions.push(PartitionReport {
-                partition,
-                next_offset,
-                end_offset,
-                watermark_ms: engine.watermark_ms(),
-                open_windows: engine.open_windows(),
-                tally,
-            });
-        }
-        report.symbols = symbols;
-        events::report(&report);
-        self.parts.live.beat(&report);
-        self.last_report = report;
     }
 
     /// One recovery path: give up the beat, and let the next turn rebuild every owned partition
@@ -426,6 +352,8 @@ impl Pipeline {
             Error::Rejoin(_) => {
                 self.partitions.owe_nothing();
                 self.log.close();
+                // Of this one, too, the changelog will tell.
+                self.closing = Closing::Idle;
                 // To join only to leave would cost the others a rebalance.
                 if self.is_stopping() || !self.reopen()? {
                     return Ok(false);
@@ -469,12 +397,4 @@ impl Pipeline {
             self.parts.clock.sleep(Duration::from_millis(RETRY_STEP_MS));
         }
     }
-}
-
-fn add(sum: &mut Tally, one: Tally) {
-    sum.merged += one.merged;
-    sum.duplicate += one.duplicate;
-    sum.rejected += one.rejected;
-    sum.late += one.late;
-    sum.control += one.control;
 }

@@ -73,6 +73,8 @@ cases! {
     keeps_order_per_key_and_partition,
     hands_out_the_event_header_of_null_values_only,
     commits_records_state_and_offsets_together,
+    reads_on_while_a_beat_is_committed,
+    a_session_that_is_closed_in_a_commit_leaves_no_half_of_it,
     leaves_nothing_of_a_beat_that_failed,
     forgets_what_was_not_committed,
     replays_after_a_seek,
@@ -152,11 +154,11 @@ fn old_records_go_once_they_were_consumed() {
     let got = follower.poll_records(1);
     let partition = got[0].partition;
     let beat = follower.beat(&got);
-    follower.log.commit(&beat).expect("committed");
+    follower.log.commit(beat).expect("committed");
     publish_one("old and not consumed");
     clock.0.fetch_add(25 * HOUR_US, Ordering::SeqCst);
     let unrelated = Beat { records: vec![suite::changelog(0, "k", Some(b"v"))], offsets: vec![] };
-    follower.log.commit(&unrelated).expect("committed");
+    follower.log.commit(unrelated).expect("committed");
     let kept = broker.read(Topic::Trades, partition, 0, 10).expect("read");
     assert_eq!(kept.len(), 1);
     assert_eq!((kept[0].offset, kept[0].value.as_deref()), (1, Some(&b"old and not consumed"[..])));

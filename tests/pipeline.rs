@@ -2,6 +2,8 @@
 //! topics end up as if nothing had happened.
 
 mod front;
+#[path = "pipeline/waiting.rs"]
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -129,19 +131,32 @@ fn expected_bars(partition: i32) -> Vec<Bar> {
 /// Fails now and then, before or after the real commit.
 struct Faulty {
     commits: Arc<AtomicUsize>,
+    loses_the_answer: bool,
+}
+
+impl Faulty {
+    fn new(commits: &Arc<AtomicUsize>) -> Self {
+        Self { commits: Arc::clone(commits), loses_the_answer: false }
+    }
 }
 
 impl Spoil for Faulty {
-    fn commit(&mut self, inner: &mut dyn Log, beat: &Beat) -> Result<()> {
-        match self.commits.fetch_add(1, Ordering::Relaxed) % 5 {
+    fn begin_commit(&mut self, inner: &mut dyn Log, beat: Beat) -> Result<()> {
+        let number = self.commits.fetch_add(1, Ordering::Relaxed) % 5;
+        self.loses_the_answer = number == 2;
+        match number {
             1 => Err(Error::Restore("aborted before the commit".into())),
-            2 => {
-                inner.commit(beat)?;
-                Err(Error::Restore("the answer to the commit was lost".into()))
-            }
             3 => Err(Error::Rejoin("fenced".into())),
-            _ => inner.commit(beat),
+            _ => inner.begin_commit(beat),
         }
+    }
+
+    fn commit_outcome(&mut self, inner: &mut dyn Log, within: Duration) -> Option<Result<Beat>> {
+        let outcome = inner.commit_outcome(within)?;
+        if self.loses_the_answer {
+            return Some(Err(Error::Restore("the answer to the commit was lost".into())));
+        }
+        Some(outcome)
     }
 }
 
@@ -273,7 +288,7 @@ fn faults_at_commit_and_store_leave_no_trace() {
     fill(&broker);
     let commits = Arc::new(AtomicUsize::new(0));
     let (inner, counted) = (broker.factory("group"), Arc::clone(&commits));
-    let spoiler = move || Faulty { commits: Arc::clone(&counted) };
+    let spoiler = move || Faulty::new(&counted);
     let factory = Box::new(FrontFactory { inner, spoiler });
     let store = FaultyStore::default();
     let rows = Arc::clone(&store.trades);
@@ -374,7 +389,7 @@ fn stop_with_flush_of(flush_s: u64, first_commit: usize) -> (usize, usize) {
     let (inner, counted) = (broker.factory("group"), (Arc::clone(&commits), Arc::clone(&opened)));
     let spoiler = move || {
         counted.1.fetch_add(1, Ordering::Relaxed);
-        Faulty { commits: Arc::clone(&counted.0) }
+        Faulty::new(&counted.0)
     };
     let factory = FrontFactory { inner, spoiler };
     let (shutdown, clock) = (Shutdown::default(), Arc::new(HandClock::default()));
@@ -391,86 +406,6 @@ fn stop_with_flush_of(flush_s: u64, first_commit: usize) -> (usize, usize) {
     };
     pipeline::run(parts, shutdown).expect("a clean stop");
     (commits.load(Ordering::Relaxed) - first_commit, opened.load(Ordering::Relaxed))
-}
-
-/// Takes its time for the first flush, and says so; refuses it once when so many slices are left.
-struct SlowStore {
-    clock: Arc<HandClock>,
-    slices: usize,
-    refuses_at: usize,
-}
-
-impl Store for SlowStore {
-    fn write(&mut self, _: &Effects) -> Result<()> {
-        Ok(())
-    }
-    fn flush(&mut self) -> Result<()> {
-        Ok(())
-    }
-    fn flush_within(&mut self, within: Duration) -> Result<bool> {
-        self.clock.sleep(within);
-        self.slices = self.slices.saturating_sub(1);
-        if self.slices > 0 && self.slices == self.refuses_at {
-            return Err(Error::Unavailable("the store is away".into()));
-        }
-        Ok(self.slices == 0)
-    }
-    fn remove(&mut self, _: &[BarRemoval]) -> Result<()> {
-        unreachable!("a stream removes nothing")
-    }
-}
-
-/// What readiness was told.
-#[derive(Default)]
-struct Told(Mutex<Vec<(bool, String)>>);
-
-impl Live for Told {
-    fn bars(&self, _: &[Bar]) {}
-    fn trades(&self, _: &[Judged]) {}
-    fn ready(&self, ready: bool, reason: &str) {
-        self.0.lock().expect("not poisoned").push((ready, reason.to_owned()));
-    }
-    fn beat(&self, _: &BeatReport) {}
-}
-
-/// The first words of what readiness was told of a flush of twenty seconds.
-fn told_of_a_slow_flush(refuses_at: usize) -> Vec<String> {
-    let (_directory, broker) = broker();
-    fill(&broker);
-    let (clock, told) = (Arc::new(HandClock::default()), Arc::new(Told::default()));
-    let store = SlowStore { clock: Arc::clone(&clock), slices: 100, refuses_at };
-    let parts = Parts {
-        log_factory: broker.factory("group"),
-        store: Some(Box::new(store)),
-        live: Arc::clone(&told) as Arc<dyn Live>,
-        avro: Arc::new(Avro::single_object()),
-        rules: rules(),
-        clock,
-        schedule: schedule(),
-        trades_topic: "trades".into(),
-    };
-    let report = pipeline::run(parts, Shutdown::default()).expect("it reads to the end");
-    assert_eq!(report.tally.merged, EXPECTED.0);
-    let told = told.0.lock().expect("not poisoned");
-    let of_store = told.iter().position(|(_, reason)| reason.contains("store is"));
-    let of_store = told[of_store.expect("it is told")..].iter();
-    let words = of_store.map(|(ready, reason)| match reason.split_once(':') {
-        _ if *ready => "ready".to_owned(),
-        Some((first, _)) => first.to_owned(),
-        None => reason.clone(),
-    });
-    words.collect()
-}
-
-#[test]
-fn a_store_that_is_slow_for_one_beat_is_told_once_and_waited_for() {
-    assert_eq!(told_of_a_slow_flush(0), ["the store is slow", "ready"]);
-}
-
-#[test]
-fn a_store_that_comes_back_slow_is_told_as_slow_again() {
-    let told = ["the store is slow", "the store is away", "the store is slow", "ready"];
-    assert_eq!(told_of_a_slow_flush(50), told);
 }
 
 #[test]

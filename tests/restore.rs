@@ -77,7 +77,7 @@ impl World {
 
     fn commit(&self, records: Vec<OutRecord>, offsets: Vec<(i32, i64)>) {
         let mut session = self.broker.session("group").expect("a session");
-        session.commit(&Beat { records, offsets }).expect("committed");
+        session.commit(Beat { records, offsets }).expect("committed");
     }
 
     /// Deletes records of partition 0 from the changelog.
@@ -334,7 +334,7 @@ impl Spoil for Trimmed {
         let restored = inner.restore(partition, on_state, on_progress)?;
         Ok(Restored { log_start: self.log_start, ..restored })
     }
-    fn commit(&mut self, _: &mut dyn Log, _: &Beat) -> Result<()> {
+    fn begin_commit(&mut self, _: &mut dyn Log, _: Beat) -> Result<()> {
         panic!("nothing is to be committed")
     }
 }

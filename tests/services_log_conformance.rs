@@ -149,6 +149,8 @@ cases! {
     keeps_order_per_key_and_partition,
     hands_out_the_event_header_of_null_values_only,
     commits_records_state_and_offsets_together,
+    reads_on_while_a_beat_is_committed,
+    a_session_that_is_closed_in_a_commit_leaves_no_half_of_it,
     leaves_nothing_of_a_beat_that_failed,
     forgets_what_was_not_committed,
     replays_after_a_seek,
@@ -156,6 +158,7 @@ cases! {
     restores_the_newest_values_without_tombstones,
     fences_an_older_session_of_the_same_process,
     wakes_a_waiting_poll,
+    a_commit_under_way_when_partitions_move_counts_once,
 }
 
 #[test]
@@ -185,7 +188,7 @@ fn two_members_own_disjoint_partitions_and_hand_over() {
     let mut first = Follower::joined(&mut *world.factory());
     let got = first.poll_records(200);
     let beat = first.beat(&got);
-    first.log.commit(&beat).expect("committed");
+    first.log.commit(beat).expect("committed");
     let mut second = Follower::new(world.factory().open().expect("a second process"));
     let owned = |follower: &Follower| follower.next.keys().copied().collect::<BTreeSet<_>>();
     // Both have to poll for the group to settle, as two processes would.
@@ -221,10 +224,10 @@ fn a_member_that_lost_its_partitions_commits_nothing() {
     let beat = zombie.beat(&got);
     let mut heir = Follower::joined(&mut *world.factory());
     let inherited = heir.poll_records(100);
-    let refused = zombie.log.commit(&beat).expect_err("no longer a member");
+    let refused = zombie.log.commit(beat).expect_err("no longer a member");
     assert!(matches!(refused, Error::Rejoin(_) | Error::Restore(_)), "{refused:?}");
     let beat = heir.beat(&inherited);
-    heir.log.commit(&beat).expect("committed by the heir");
+    heir.log.commit(beat).expect("committed by the heir");
     let silver = (0..PARTITIONS as i32).map(|p| world.committed(Topic::Silver, p).len());
     assert_eq!(silver.sum::<usize>(), 100, "and by nobody else");
 }
@@ -254,7 +257,7 @@ fn aborted_and_dangling_state_is_not_restored() {
     let mut follower = Follower::joined(&mut *world.factory());
     let got = follower.poll_records(90);
     let beat = follower.beat(&got);
-    follower.log.commit(&beat).expect("committed");
+    follower.log.commit(beat).expect("committed");
     follower.log.close();
     drop(follower);
     let aborted = open_transaction(&world, 60_000);

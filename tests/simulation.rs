@@ -8,6 +8,8 @@
 mod broker;
 #[path = "simulation/campaign.rs"]
 mod campaign;
+#[path = "simulation/committing.rs"]
+mod committing;
 #[path = "simulation/crew.rs"]
 mod crew;
 #[path = "simulation/events.rs"]

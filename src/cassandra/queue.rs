@@ -31,6 +31,14 @@ pub struct PartitionId {
 pub struct Group {
     pub partition: PartitionId,
     pub rows: Rows,
+    /// Marks drawn before its first row was taken over; the queue counts them.
+    epoch: u64,
+}
+
+impl Group {
+    pub fn new(partition: PartitionId, rows: Rows) -> Self {
+        Self { partition, rows, epoch: 0 }
+    }
 }
 
 /// Bounds of one batch.
@@ -58,7 +66,13 @@ struct State {
     open: FxHashMap<PartitionId, usize>,
     outstanding_bytes: usize,
     in_flight: usize,
+    /// Marks drawn so far.
+    epoch: u64,
+    /// Groups that the newest mark waits for: those of the epochs before it.
+    before_mark: usize,
     failure: Option<Error>,
+    /// The caller knows of the failure.
+    is_told: bool,
     closed: bool,
 }
 
@@ -79,7 +93,14 @@ impl State {
         Some(group)
     }
 
-    fn add(&mut self, group: Group, bounds: BatchBounds) {
+    /// Whatever is not acknowledged now lies before the mark. A group that waits may take rows of
+    /// later on; it stays in its epoch, since its first rows are of that.
+    fn mark(&mut self) {
+        self.epoch += 1;
+        self.before_mark = self.in_flight + self.waiting.len() + self.again.len();
+    }
+
+    fn add(&mut self, mut group: Group, bounds: BatchBounds) {
         self.outstanding_bytes += group.rows.size_bytes();
         let open = self.open.get(&group.partition).and_then(|at| at.checked_sub(self.taken));
         let waiting = open.and_then(|index| self.waiting.get_mut(index));
@@ -90,6 +111,7 @@ impl State {
                 waiting.rows.append(&group.rows);
             }
             _ => {
+                group.epoch = self.epoch;
                 self.open.insert(group.partition, self.taken + self.waiting.len());
                 self.waiting.push_back(group);
             }
@@ -121,11 +143,25 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets senders try again after a failure.
+    /// Lets senders try again after a failure, when the caller has been told of it.
     pub fn resume(&self) {
-        if self.lock().failure.take().is_some() {
+        let mut state = self.lock();
+        if std::mem::take(&mut state.is_told) {
+            state.failure = None;
+            drop(state);
             self.work.notify_waiters();
         }
+    }
+
+    /// Draws a line under what was taken over so far.
+    pub fn mark(&self) {
+        self.lock().mark();
+    }
+
+    /// Waits until everything before the mark is acknowledged, at most `within`, or returns the
+    /// failure met meanwhile; false: not yet.
+    pub fn await_mark(&self, within: Duration) -> Result<bool> {
+        self.await_state(within, |state| state.before_mark == 0)
     }
 
     /// Waits for room, at most `within`, or returns the failure met meanwhile; false: not yet.
@@ -143,8 +179,9 @@ impl Queue {
         let began = Instant::now();
         let mut state = self.lock();
         loop {
-            if let Some(failure) = &state.failure {
-                return Err(failure.clone());
+            if let Some(failure) = state.failure.clone() {
+                state.is_told = true;
+                return Err(failure);
             }
             if done(&state) {
                 return Ok(true);
@@ -196,6 +233,7 @@ impl Queue {
         let mut state = self.lock();
         state.in_flight -= 1;
         state.outstanding_bytes -= group.rows.size_bytes();
+        state.before_mark -= usize::from(group.epoch < state.epoch);
         drop(state);
         self.progress.notify_all();
     }
@@ -208,6 +246,7 @@ impl Queue {
         let permanent = !matches!(failure, Error::Unavailable(_));
         if permanent || state.failure.is_none() {
             state.failure = Some(failure);
+            state.is_told = false;
         }
         drop(state);
         self.progress.notify_all();
@@ -227,12 +266,9 @@ mod tests {
     const BOUNDS: BatchBounds = BatchBounds { rows: 3, bytes: 1_000 };
 
     fn group(subject: u32, rows: usize) -> Group {
-        let mut group = Group {
-            partition: PartitionId { write: 0, subject, bucket: 0 },
-            rows: Rows::default(),
-        };
-        (0..rows).for_each(|_| group.rows.push(b"head", b"tail"));
-        group
+        let mut cells = Rows::default();
+        (0..rows).for_each(|_| cells.push(b"head", b"tail"));
+        Group::new(PartitionId { write: 0, subject, bucket: 0 }, cells)
     }
 
     fn taken(state: &mut State) -> Vec<(u32, usize)> {
@@ -256,13 +292,57 @@ mod tests {
     fn what_failed_is_kept_and_goes_first_after_a_resume() {
         let queue = Queue::new(BOUNDS);
         queue.add(&mut vec![group(1, 1), group(2, 1)]);
-        let first = queue.lock().take().expect("a group");
-        queue.lock().in_flight += 1;
-        queue.failed(first, Error::Unavailable("away".into()));
+        queue.failed(sent(&queue), Error::Unavailable("away".into()));
         assert_eq!(queue.await_idle(Duration::MAX), Err(Error::Unavailable("away".into())));
         queue.resume();
         assert_eq!(queue.await_idle(Duration::ZERO), Ok(false));
         assert_eq!(taken(&mut queue.lock()), [(1, 1), (2, 1)]);
+    }
+
+    /// A sender's hand: the group at the front is in flight.
+    fn sent(queue: &Queue) -> Group {
+        let mut state = queue.lock();
+        state.in_flight += 1;
+        state.take().expect("a group")
+    }
+
+    #[test]
+    fn a_mark_waits_for_what_came_before_it_and_for_nothing_else() {
+        let queue = Queue::new(BOUNDS);
+        queue.mark();
+        assert_eq!(queue.await_mark(Duration::ZERO), Ok(true), "nothing is on its way");
+        queue.add(&mut vec![group(1, 1), group(2, 1)]);
+        let flying = sent(&queue);
+        queue.mark();
+        // The second group takes one more row, and stays in its epoch.
+        queue.add(&mut vec![group(2, 1), group(3, 1)]);
+        queue.acknowledged(&flying);
+        assert_eq!(queue.await_mark(Duration::ZERO), Ok(false));
+        let refused = sent(&queue);
+        assert_eq!(refused.rows.len(), 2);
+        queue.failed(refused, Error::Unavailable("away".into()));
+        let told = queue.await_mark(Duration::ZERO);
+        assert_eq!(told, Err(Error::Unavailable("away".into())), "what failed is waited for");
+        queue.resume();
+        queue.acknowledged(&sent(&queue));
+        assert_eq!(queue.await_mark(Duration::ZERO), Ok(true), "the third is of later");
+        assert_eq!(queue.await_idle(Duration::ZERO), Ok(false));
+        queue.mark();
+        assert_eq!(queue.await_mark(Duration::ZERO), Ok(false), "of before this mark");
+        queue.acknowledged(&sent(&queue));
+        assert_eq!(queue.await_mark(Duration::ZERO), Ok(true));
+    }
+
+    #[test]
+    fn a_failure_is_told_before_the_senders_go_on() {
+        let queue = Queue::new(BOUNDS);
+        queue.add(&mut vec![group(1, 1)]);
+        queue.failed(sent(&queue), Error::Unavailable("away".into()));
+        queue.resume();
+        let told = queue.await_room(Duration::ZERO);
+        assert_eq!(told, Err(Error::Unavailable("away".into())));
+        queue.resume();
+        assert_eq!(queue.await_room(Duration::ZERO), Ok(true));
     }
 
     #[test]

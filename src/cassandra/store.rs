@@ -42,8 +42,8 @@ pub struct CassandraStore {
     lifetimes: Lifetimes,
     clock: Arc<dyn Clock>,
     schema: Schema,
-    /// Monotonic µs of the first refusal since everything was acknowledged, of those that the
-    /// tables do not explain.
+    /// Monotonic µs of the first refusal since a wait came to its end, of those that the tables do
+    /// not explain.
     refused_since_us: Option<i64>,
     /// Rows of the running call, by partition.
     staged: Vec<Group>,
@@ -261,7 +261,7 @@ impl CassandraStore {
                 let mut rows = Rows::default();
                 rows.push(head, tail);
                 self.staged_at.insert(partition, self.staged.len());
-                self.staged.push(Group { partition, rows });
+                self.staged.push(Group::new(partition, rows));
             }
         }
     }
@@ -302,6 +302,21 @@ impl CassandraStore {
         Ok(())
     }
 
+    fn await_idle(&mut self, within: Duration) -> Result<bool> {
+        self.queue.resume();
+        let outcome = self.queue.await_idle(within);
+        self.judge(outcome)
+    }
+
+    /// How a wait for acknowledgements ended.
+    fn judge(&mut self, outcome: Result<bool>) -> Result<bool> {
+        let is_done = outcome.map_err(|failure| self.look_into(failure))?;
+        if is_done {
+            self.refused_since_us = None;
+        }
+        Ok(is_done)
+    }
+
     /// What a failed wait means. A refusal is looked into: tables that somebody has dropped or
     /// altered under us are waited for, as a cluster that is away is.
     fn look_into(&mut self, failure: Error) -> Error {
@@ -329,7 +344,7 @@ impl Store for CassandraStore {
     fn await_room(&mut self, within: Duration) -> Result<bool> {
         if self.symbol_numbers.len() > SYMBOLS_MAX {
             // The queue compares by number, so it must be empty before they are forgotten.
-            let is_idle = self.flush_within(within)?;
+            let is_idle = self.await_idle(within)?;
             if is_idle {
                 self.symbol_numbers.clear();
             }
@@ -340,17 +355,18 @@ impl Store for CassandraStore {
     }
 
     fn flush(&mut self) -> Result<()> {
-        while !self.flush_within(Duration::MAX)? {}
+        while !self.await_idle(Duration::MAX)? {}
         Ok(())
     }
 
-    fn flush_within(&mut self, within: Duration) -> Result<bool> {
+    fn mark(&mut self) {
+        self.queue.mark();
+    }
+
+    fn await_mark(&mut self, within: Duration) -> Result<bool> {
         self.queue.resume();
-        let is_idle = self.queue.await_idle(within).map_err(|failure| self.look_into(failure))?;
-        if is_idle {
-            self.refused_since_us = None;
-        }
-        Ok(is_idle)
+        let outcome = self.queue.await_mark(within);
+        self.judge(outcome)
     }
 
     fn remove(&mut self, bars: &[BarRemoval]) -> Result<()> {

@@ -150,8 +150,9 @@ impl ClientContext for MemberContext {
 }
 
 impl ConsumerContext for MemberContext {
-    /// Runs inside `BaseConsumer::poll`, on the pipeline's own thread, so no beat is in the middle
-    /// of its commit here.
+    /// Runs inside `BaseConsumer::poll`, on the pipeline's own thread. A commit may be under way on
+    /// another one: it carries the membership that ends here, so the group takes its offsets before
+    /// the next generation begins, and then whoever restores waits for them; or it does not.
     ///
     /// A new assignment is only noted: librdkafka starts to fetch when `assign` is called, and that
     /// happens with explicit offsets once every partition was restored and sought. Until then the

@@ -53,7 +53,7 @@ pub(super) struct Member {
     /// librdkafka was told the assignment, so it fetches.
     fetching: bool,
     /// Member id and generation under which the partitions are owned.
-    membership: Option<ConsumerGroupMetadata>,
+    membership: Option<Arc<ConsumerGroupMetadata>>,
     /// The client reported that no broker is left; it says nothing when one is back.
     has_lost_brokers: bool,
 }
@@ -91,7 +91,7 @@ impl Member {
         };
         self.owned = assignment.iter().map(|p| (*p, Position::Unknown)).collect();
         self.fetching = false;
-        self.membership = self.capture_membership();
+        self.membership = self.capture_membership().map(Arc::new);
         telemetry::log::rebalanced(&assignment);
         Ok(Some(assignment))
     }
@@ -384,9 +384,9 @@ impl Member {
 
     /// # Errors
     /// `Restore` when the member was thrown out before it could take up its assignment.
-    pub fn membership(&self) -> Result<&ConsumerGroupMetadata> {
+    pub fn membership(&self) -> Result<Arc<ConsumerGroupMetadata>> {
         self.membership
-            .as_ref()
+            .clone()
             .ok_or_else(|| Error::Restore("no longer a member of the group; restoring".into()))
     }
 }

@@ -10,6 +10,7 @@ mod assignment;
 mod changelog;
 mod cluster;
 mod committed;
+mod committing;
 mod context;
 mod fetch;
 mod lease;

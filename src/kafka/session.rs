@@ -7,6 +7,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::changelog::ChangelogReader;
 use super::cluster::{Cluster, PartitionCounts, check_topics};
+use super::committing::{Committing, Work};
 use super::member::Member;
 use super::moment;
 use super::settings::Settings;
@@ -16,7 +17,6 @@ use crate::error::{Error, Result};
 use crate::port::log::{OnProgress, OnState};
 use crate::port::{Beat, Clock, Log, LogFactory, Polled, RawRecord, Restored, Topic, Written};
 use crate::runtime::Shutdown;
-use crate::telemetry;
 
 /// A broker that is back is found within so long, or at the next beat.
 const LOOK_WITHIN: Duration = Duration::from_millis(200);
@@ -60,12 +60,13 @@ impl LogFactory for KafkaLogFactory {
         let counts = check_topics(&cluster, &self.settings)?;
         let (settings, id) = (&self.settings, &self.transactional_id);
         let writers = match settings.kafka.instance_id.as_str() {
-            "" => Some(Writers::open(settings, id, counts, &self.clock, &self.stop)?),
+            "" => Some(Writers::open(settings, id, counts, &self.clock, &self.stop)?.into()),
             _ => None,
         };
         Ok(Box::new(KafkaSession {
             member: Some(Member::join(settings)?),
             writers,
+            committing: None,
             transactional_id: id.clone(),
             changelog: None,
             cluster,
@@ -78,12 +79,14 @@ impl LogFactory for KafkaLogFactory {
 }
 
 struct KafkaSession {
+    // Goes before the member: what is under way ends before the group is left.
+    committing: Option<Committing>,
     /// `None` after `close`.
     member: Option<Member>,
     /// With `kafka.instance_id` opened only when there is something to restore: of two processes
     /// with one identity the one that joined last has the partitions, and it has to be the one
     /// that fences the other.
-    writers: Option<Writers>,
+    writers: Option<Arc<Writers>>,
     transactional_id: String,
     /// Lives while partitions are being restored.
     changelog: Option<ChangelogReader>,
@@ -102,8 +105,8 @@ impl KafkaSession {
     fn open_writers(&mut self) -> Result<()> {
         if self.writers.is_none() {
             let id = &self.transactional_id;
-            self.writers =
-                Some(Writers::open(&self.settings, id, self.counts, &self.clock, &self.stop)?);
+            let writers = Writers::open(&self.settings, id, self.counts, &self.clock, &self.stop)?;
+            self.writers = Some(Arc::new(writers));
         }
         Ok(())
     }
@@ -195,24 +198,34 @@ impl Log for KafkaSession {
         self.member()?.seek(partition, offset)
     }
 
-    fn commit(&mut self, beat: &Beat) -> Result<()> {
-        if beat.records.is_empty() && beat.offsets.is_empty() {
-            return Ok(());
+    fn begin_commit(&mut self, beat: Beat) -> Result<()> {
+        if self.committing.is_some() {
+            return Err(Error::Bug("a second commit began before the first had ended".into()));
         }
-        let began_us = self.clock.monotonic_us();
-        let offsets = self.offset_list(beat)?;
+        let offsets = self.offset_list(&beat)?;
         self.open_writers()?;
-        let (Some(member), Some(writers)) = (&mut self.member, &self.writers) else {
+        let (Some(member), Some(writers)) = (&self.member, &self.writers) else {
             return Err(Error::Rejoin("this session was closed".into()));
         };
-        let outcome = writers.commit(&beat.records, &offsets, member.membership()?);
-        // Who is to stop does not join again, whoever fenced it.
-        if matches!(outcome, Err(Error::Rejoin(_))) && !self.stop.is_requested() {
-            member.check_identity()?;
-        }
-        outcome?;
-        telemetry::log::committed(beat.records.len(), self.clock.monotonic_us() - began_us);
+        let (writers, membership) = (Arc::clone(writers), member.membership()?);
+        let clock = Arc::clone(&self.clock);
+        let work = Work { writers, beat, offsets, membership, clock };
+        self.committing = Some(Committing::begin(work)?);
         Ok(())
+    }
+
+    fn commit_outcome(&mut self, within: Duration) -> Option<Result<Beat>> {
+        let outcome = self.committing.as_ref()?.outcome(within)?;
+        self.committing = None;
+        // Who is to stop does not join again, whoever fenced it.
+        if matches!(outcome, Err(Error::Rejoin(_)))
+            && !self.stop.is_requested()
+            && let Some(member) = &mut self.member
+            && let Err(newer) = member.check_identity()
+        {
+            return Some(Err(newer));
+        }
+        Some(outcome)
     }
 
     fn position(&mut self, partition: i32) -> Result<i64> {
@@ -259,6 +272,7 @@ impl Log for KafkaSession {
     }
 
     fn close(&mut self) {
+        self.committing = None;
         self.changelog = None;
         self.member = None;
     }

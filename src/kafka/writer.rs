@@ -68,7 +68,7 @@ impl Writers {
         Ok(Self { transactional, plain })
     }
 
-    /// See `Log::commit`. `group` is the membership of the assignment: a member that lost its
+    /// See `Log::begin_commit`. `group` is the membership of the assignment: a member that lost its
     /// partitions is refused by the broker because its generation is over.
     pub fn commit(
         &self,

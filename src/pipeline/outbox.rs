@@ -19,6 +19,8 @@ pub struct Outbox {
     silver: bool,
     provisional: bool,
     records: Vec<OutRecord>,
+    /// Memory of a committed beat, for the next one.
+    spare: Vec<OutRecord>,
     bytes: usize,
 }
 
@@ -30,6 +32,7 @@ impl Outbox {
             silver: schedule.silver_topic,
             provisional: schedule.provisional_to_topic,
             records: Vec::new(),
+            spare: Vec::new(),
             bytes: 0,
         }
     }
@@ -127,13 +130,13 @@ impl Outbox {
     /// Hands the records over to the transaction.
     pub fn take(&mut self) -> Vec<OutRecord> {
         self.bytes = 0;
-        std::mem::take(&mut self.records)
+        std::mem::replace(&mut self.records, std::mem::take(&mut self.spare))
     }
 
     /// Gets the memory of a committed beat back.
     pub fn recycle(&mut self, beat: Beat) {
-        self.records = beat.records;
-        self.clear();
+        self.spare = beat.records;
+        self.spare.clear();
     }
 
     pub fn clear(&mut self) {

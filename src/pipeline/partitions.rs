@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::codec::avro::{Avro, Undecodable};
 use crate::engine::{Engine, Input, Rules};
 use crate::error::{Error, Result};
-use crate::model::{Disposition, Effects, Origin, RejectReason, StateRecord};
-use crate::port::{Clock, Live, Log, RawRecord, Restored};
+use crate::model::{Disposition, Effects, Origin, RejectReason, StateRecord, Tally};
+use crate::port::{BeatReport, Clock, Live, Log, PartitionReport, RawRecord, Restored};
 use crate::telemetry::{spans, stream as events};
 
 use super::agreement::Standing;
@@ -197,6 +197,32 @@ impl Partitions {
         self.engines.values_mut()
     }
 
+    /// Where they stand, and what is left to read.
+    pub fn report(&self, log: &mut dyn Log) -> BeatReport {
+        let mut report = BeatReport::default();
+        let mut is_answering = true;
+        for (partition, engine) in self.engines() {
+            let next_offset = engine.next_offset();
+            // A log that is away is not asked for every partition: each question takes its time.
+            let end_offset = is_answering.then(|| log.newest_end(partition).ok()).flatten();
+            is_answering = end_offset.is_some();
+            let end_offset = end_offset.unwrap_or(next_offset).max(next_offset);
+            let tally = engine.tally();
+            add(&mut report.tally, tally);
+            report.lag_records += end_offset - next_offset;
+            report.symbols += engine.symbol_count();
+            report.partitions.push(PartitionReport {
+                partition,
+                next_offset,
+                end_offset,
+                watermark_ms: engine.watermark_ms(),
+                open_windows: engine.open_windows(),
+                tally,
+            });
+        }
+        report
+    }
+
     /// Hands out what the changelog must be told, by partition with its next offset; only of those
     /// that read something since. One partition at a time: the state of thousands of symbols is
     /// several times as large as its bytes.
@@ -212,6 +238,14 @@ impl Partitions {
         }
         Ok(())
     }
+}
+
+fn add(sum: &mut Tally, one: Tally) {
+    sum.merged += one.merged;
+    sum.duplicate += one.duplicate;
+    sum.rejected += one.rejected;
+    sum.late += one.late;
+    sum.control += one.control;
 }
 
 fn decode<'a>(avro: &Avro, record: &RawRecord<'a>) -> Result<Input<'a>> {

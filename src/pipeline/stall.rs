@@ -10,26 +10,32 @@ use crate::port::Store;
 use crate::telemetry::stream as events;
 
 /// A store that takes so long for one call is told as slow, ms.
-const SLOW_AFTER_MS: u64 = 5_000;
+pub(super) const SLOW_AFTER_MS: u64 = 5_000;
 /// One wait for the store; the group and a stop are seen to in between.
 pub(super) const STORE_SLICE: Duration = Duration::from_millis(200);
 
 impl Pipeline {
-    /// Calls the store until it says that it is done. A store that is away, or slow, stalls the
-    /// beat: no transaction is open meanwhile, the group is answered, and readiness says why.
+    /// Calls the store until it says that it is done; it is waited for since `since_us`. A store
+    /// that is away, or slow, stalls the beat: the group is answered meanwhile, and readiness says
+    /// why.
     pub(super) fn with_store(
         &mut self,
         what: &'static str,
+        since_us: i64,
         mut call: impl FnMut(&mut dyn Store) -> Result<bool>,
     ) -> Result<()> {
         let Some(mut store) = self.parts.store.take() else { return Ok(()) };
-        let outcome = self.insist(what, &mut || call(store.as_mut()));
+        let outcome = self.insist(what, since_us, &mut || call(store.as_mut()));
         self.parts.store = Some(store);
         outcome
     }
 
-    fn insist(&mut self, what: &'static str, call: &mut dyn FnMut() -> Result<bool>) -> Result<()> {
-        let began_us = self.parts.clock.monotonic_us();
+    fn insist(
+        &mut self,
+        what: &'static str,
+        began_us: i64,
+        call: &mut dyn FnMut() -> Result<bool>,
+    ) -> Result<()> {
         let (mut failures, mut is_stalled) = (0, false);
         // A store that was away may come back slow: that is told then, once after each failure.
         let (mut waiting_since_us, mut is_slow) = (began_us, false);

@@ -63,6 +63,12 @@ pub struct Beat {
     pub offsets: Vec<(i32, i64)>,
 }
 
+impl Beat {
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.offsets.is_empty()
+    }
+}
+
 /// Where a restored partition stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Restored {
@@ -98,6 +104,9 @@ pub type OnState<'a> = dyn FnMut(&[u8], &[u8]) -> Result<()> + 'a;
 /// Told every few thousand records, and at the end.
 pub type OnProgress<'a> = dyn FnMut(RestoreProgress) + 'a;
 
+/// `commit` waits in steps of this.
+const COMMIT_LOOK: Duration = Duration::from_secs(1);
+
 /// A session of one consumer group member.
 pub trait Log: Send {
     /// Partitions of the trades topic, pinned at start.
@@ -128,10 +137,30 @@ pub trait Log: Send {
     /// The next record of `partition` handed out is the first at or after `offset`.
     fn seek(&mut self, partition: i32, offset: i64) -> Result<()>;
 
-    /// Writes the beat as one transaction: all of it becomes visible to committed readers, or none.
-    /// After an error nothing of it is visible, or the error is `Rejoin`/`Restore` and the truth is
-    /// found by restoring. Returns when the commit is durable.
-    fn commit(&mut self, beat: &Beat) -> Result<()>;
+    /// Begins to write the beat as one transaction: all of it becomes visible to committed readers,
+    /// or none. `poll` and `keep_alive` go on beside it; the outcome is asked for, and there is at
+    /// most one commit under way. What the group must know of the member is that of the assignment
+    /// under which the beat was read.
+    ///
+    /// # Errors
+    /// As of `commit_outcome`; nothing is under way then.
+    fn begin_commit(&mut self, beat: Beat) -> Result<()>;
+
+    /// How the commit under way ended, told once; waits for it at most `within`. `None`: not yet.
+    /// `Ok` when it is durable, with the beat, whose memory can be used again. After an error
+    /// nothing of it is visible, or the error is `Rejoin`/`Restore` and the truth is found by
+    /// restoring.
+    fn commit_outcome(&mut self, within: Duration) -> Option<Result<Beat>>;
+
+    /// Both, for a caller that has nothing else to do meanwhile.
+    fn commit(&mut self, beat: Beat) -> Result<()> {
+        self.begin_commit(beat)?;
+        loop {
+            if let Some(outcome) = self.commit_outcome(COMMIT_LOOK) {
+                return outcome.map(drop);
+            }
+        }
+    }
 
     /// The offset of the next record that `poll` will hand out, with control records at the end of
     /// the partition (transaction markers of foreign writers) counted as passed.
@@ -164,7 +193,8 @@ pub trait Log: Send {
     /// As of `poll`.
     fn keep_alive(&mut self) -> Result<Option<Vec<i32>>>;
 
-    /// Leaves the group cleanly. Uncommitted work is void.
+    /// Leaves the group cleanly. Uncommitted work is void; a commit under way ends first, and its
+    /// outcome is not told.
     fn close(&mut self);
 }
 

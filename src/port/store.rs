@@ -24,16 +24,20 @@ pub trait Store: Send {
         Ok(true)
     }
 
-    /// Returns when everything started is acknowledged. After `Unavailable`, everything since the
-    /// last successful flush must be written again; the store keeps it and does so itself on the
-    /// next call of `flush`.
+    /// Returns when everything started is acknowledged. After `Unavailable`, what is not must be
+    /// written again; the store keeps it and does so itself on the next call, of whichever kind.
     fn flush(&mut self) -> Result<()>;
 
-    /// `flush` that gives up after `within`; false: not everything is acknowledged yet.
+    /// Draws a line: `await_mark` is about what was started before it. A later mark takes the place
+    /// of an earlier one.
+    fn mark(&mut self) {}
+
+    /// Waits until everything started before the mark is acknowledged, at most `within`; false: not
+    /// yet. What was started after it may still be on its way, and goes on.
     ///
     /// # Errors
     /// As of `flush`.
-    fn flush_within(&mut self, _within: Duration) -> Result<bool> {
+    fn await_mark(&mut self, _within: Duration) -> Result<bool> {
         self.flush().map(|()| true)
     }
 

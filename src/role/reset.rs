@@ -167,7 +167,7 @@ impl Reset<'_> {
         if !self.args.apply {
             return Ok(());
         }
-        log.commit(&plan.beat(&Avro::single_object())?).map_err(not_done)?;
+        log.commit(plan.beat(&Avro::single_object())?).map_err(not_done)?;
         range_query::print(plan.done().as_bytes())
     }
 

@@ -3,24 +3,26 @@
 
 use tracing::{Span, field, info_span};
 
-/// The end of a beat, which is where its time goes when it takes long.
+/// The end of a beat, which is where its time goes when it takes long; to the moment at which this
+/// is dropped.
 #[derive(Debug)]
-pub struct Beat(Span);
+pub struct Beat {
+    beat: Span,
+    /// What it waits for: first the store, then the transaction.
+    part: Span,
+}
 
 impl Beat {
-    /// A beat of so many records ends; to the moment at which this is dropped.
+    /// A beat of so many records has ended, and waits for the store.
     pub fn ending(records: usize) -> Self {
-        Self(info_span!("beat", records))
+        let beat = info_span!("beat", records);
+        let part = info_span!(parent: &beat, "store_flush");
+        Self { beat, part }
     }
 
-    /// Waits for the store.
-    pub fn flush<T>(&self, work: impl FnOnce() -> T) -> T {
-        info_span!(parent: &self.0, "store_flush").in_scope(work)
-    }
-
-    /// The transaction.
-    pub fn commit<T>(&self, work: impl FnOnce() -> T) -> T {
-        info_span!(parent: &self.0, "commit").in_scope(work)
+    /// The store has it; the transaction begins.
+    pub fn commits(&mut self) {
+        self.part = info_span!(parent: &self.beat, "commit");
     }
 }
 

@@ -1,5 +1,10 @@
 //! The promises of the log port, as functions over a `World`: each adapter runs all of them.
 
+#[path = "log/committing.rs"]
+mod committing;
+
+pub use committing::*;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -272,7 +277,7 @@ pub fn commits_records_state_and_offsets_together(world: &mut dyn World) {
         headers: vec![("reason", b"because".to_vec())],
     });
     assert_eq!(silver_count(world), 0, "nothing is visible before the commit");
-    follower.log.commit(&beat).expect("committed");
+    follower.log.commit(beat).expect("committed");
     assert_eq!(silver_count(world), 100);
     let bars = world.committed(Topic::Bars, partition_for_key(b"S1", PARTITIONS));
     let headers = vec![("reason".to_owned(), b"because".to_vec())];
@@ -289,6 +294,11 @@ pub fn commits_records_state_and_offsets_together(world: &mut dyn World) {
     assert_eq!(state.values().map(count_in).sum::<i64>(), 100);
 }
 
+fn sorted(mut all: Vec<Got>) -> Vec<Got> {
+    all.sort_by_key(|got| (got.partition, got.offset));
+    all
+}
+
 pub fn leaves_nothing_of_a_beat_that_failed(world: &mut dyn World) {
     publish(world, 0..60);
     let mut factory = world.factory();
@@ -297,7 +307,7 @@ pub fn leaves_nothing_of_a_beat_that_failed(world: &mut dyn World) {
     let mut beat = follower.beat(&first);
     beat.records.push(OutRecord { partition: Some(99), ..trade("S1", "nowhere") });
     beat.records.last_mut().expect("just pushed").topic = Topic::Silver;
-    let refused = follower.log.commit(&beat).expect_err("there is no partition 99");
+    let refused = follower.log.commit(beat).expect_err("there is no partition 99");
     assert!(!matches!(refused, Error::Config(_) | Error::Unavailable(_)), "{refused:?}");
     assert_eq!(silver_count(world), 0, "aborted records are invisible");
     if matches!(refused, Error::Rejoin(_)) {
@@ -308,13 +318,9 @@ pub fn leaves_nothing_of_a_beat_that_failed(world: &mut dyn World) {
     }
     assert_eq!(follower.state.values().map(count_in).sum::<i64>(), 0, "aborted state as well");
     let again = follower.poll_records(60);
-    let sorted = |mut all: Vec<Got>| {
-        all.sort_by_key(|got| (got.partition, got.offset));
-        all
-    };
     let beat = follower.beat(&again);
     assert_eq!(sorted(first), sorted(again), "and the same records come again");
-    follower.log.commit(&beat).expect("committed");
+    follower.log.commit(beat).expect("committed");
     assert_eq!(silver_count(world), 60);
 }
 
@@ -324,7 +330,7 @@ pub fn forgets_what_was_not_committed(world: &mut dyn World) {
     let mut follower = Follower::joined(&mut *factory);
     let first = follower.poll_records(50);
     let beat = follower.beat(&first);
-    follower.log.commit(&beat).expect("committed");
+    follower.log.commit(beat).expect("committed");
     publish(world, 50..90);
     assert_eq!(follower.poll_records(40).len(), 40);
     follower.log.close();
@@ -381,7 +387,7 @@ pub fn restores_the_newest_values_without_tombstones(world: &mut dyn World) {
     let mut factory = world.factory();
     let mut follower = Follower::joined(&mut *factory);
     let commit = |follower: &mut Follower, records: Vec<OutRecord>| {
-        follower.log.commit(&Beat { records, offsets: Vec::new() }).expect("committed");
+        follower.log.commit(Beat { records, offsets: Vec::new() }).expect("committed");
     };
     commit(
         &mut follower,
@@ -405,23 +411,6 @@ pub fn restores_the_newest_values_without_tombstones(world: &mut dyn World) {
     assert_eq!(follower.state[&0], expected);
     assert_eq!(follower.state[&1], BTreeMap::from([("a".into(), "other".into())]));
     assert!(follower.state[&2].is_empty());
-}
-
-pub fn fences_an_older_session_of_the_same_process(world: &mut dyn World) {
-    publish(world, 0..30);
-    let mut factory = world.factory();
-    let mut older = Follower::joined(&mut *factory);
-    let got = older.poll_records(30);
-    let beat = older.beat(&got);
-    let newer = factory.open().expect("a newer session");
-    let refused = older.log.commit(&beat).expect_err("the older session is fenced");
-    assert!(matches!(refused, Error::Rejoin(_) | Error::Restore(_)), "{refused:?}");
-    older.log.close();
-    drop(older);
-    let mut newer = Follower::new(newer);
-    let again = newer.poll_until(|_, all| all.len() >= 30);
-    assert_eq!(again.len(), 30);
-    assert_eq!(silver_count(world), 0);
 }
 
 pub fn wakes_a_waiting_poll(world: &mut dyn World) {
@@ -472,7 +461,7 @@ pub fn survives_kill_9(world: &mut dyn World, test_of_child: &str, rounds: usize
     let done: i64 = follower.next.values().sum();
     let rest = follower.poll_records(TRADES - done as usize);
     let beat = follower.beat(&rest);
-    follower.log.commit(&beat).expect("committed");
+    follower.log.commit(beat).expect("committed");
     let mut numbers = Vec::new();
     for partition in 0..PARTITIONS as i32 {
         for seen in world.committed(Topic::Silver, partition) {
@@ -491,7 +480,7 @@ pub fn commit_until_killed(factory: &mut dyn LogFactory) -> ! {
         let got = follower.poll(7).expect("polled");
         if !got.is_empty() {
             let beat = follower.beat(&got);
-            follower.log.commit(&beat).expect("committed");
+            follower.log.commit(beat).expect("committed");
             println!("beat");
         }
     }

@@ -9,6 +9,7 @@ mod removal;
 pub use {completeness::*, removal::*};
 
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use figment::Figment;
 use figment::providers::{Format, Toml};
@@ -230,6 +231,35 @@ pub fn a_null_overwrites(world: &dyn World) -> Result<()> {
     Ok(())
 }
 
+/// What was written before a mark is there when the mark is reached, whatever comes after it; and a
+/// mark after nothing is reached at once.
+pub fn a_mark_is_reached_with_all_before_it(world: &dyn World) -> Result<()> {
+    let mut store = world.store()?;
+    let trades = |from: i64, to: i64| -> Vec<Judged> {
+        (from..to).map(|seq| trade("MARK", NOW_MS + seq, seq)).collect()
+    };
+    store.mark();
+    assert!(store.await_mark(Duration::from_secs(60))?, "nothing is on its way");
+    let before = trades(0, 2_000);
+    for part in before.chunks(100) {
+        store.write(&of_trades(part.to_vec()))?;
+    }
+    store.mark();
+    let after = trades(2_000, 2_500);
+    for part in after.chunks(100) {
+        store.write(&of_trades(part.to_vec()))?;
+        store.await_mark(Duration::ZERO)?;
+    }
+    while !store.await_mark(Duration::from_millis(10))? {}
+    let query = TradeQuery { limit: 10_000, ..all_trades("MARK", Tier::Silver) };
+    let found = world.reader()?.trades(&query)?;
+    assert!(found.len() >= before.len(), "{} of {}", found.len(), before.len());
+    assert_eq!(found[..before.len()], before);
+    store.flush()?;
+    assert_eq!(world.reader()?.trades(&query)?, [before, after].concat());
+    Ok(())
+}
+
 /// Two trades of one millisecond, and of one seq on two connections, are two rows.
 pub fn no_two_trades_overwrite_each_other(world: &dyn World) -> Result<()> {
     let (first, second) = (trade("SAME", NOW_MS, 1), trade("SAME", NOW_MS, 2));
@@ -423,6 +453,7 @@ macro_rules! store_conformance_cases {
             trades_come_back_equal,
             bars_come_back_equal,
             a_null_overwrites,
+            a_mark_is_reached_with_all_before_it,
             no_two_trades_overwrite_each_other,
             rewriting_changes_nothing,
             a_lower_revision_never_wins,

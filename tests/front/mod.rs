@@ -28,8 +28,12 @@ pub trait Spoil: Send {
         inner.restore(partition, on_state, on_progress)
     }
 
-    fn commit(&mut self, inner: &mut dyn Log, beat: &Beat) -> Result<()> {
-        inner.commit(beat)
+    fn begin_commit(&mut self, inner: &mut dyn Log, beat: Beat) -> Result<()> {
+        inner.begin_commit(beat)
+    }
+
+    fn commit_outcome(&mut self, inner: &mut dyn Log, within: Duration) -> Option<Result<Beat>> {
+        inner.commit_outcome(within)
     }
 
     fn keep_alive(&mut self, inner: &mut dyn Log) -> Result<Option<Vec<i32>>> {
@@ -81,8 +85,12 @@ impl<S: Spoil> Log for Front<S> {
         self.inner.seek(partition, offset)
     }
 
-    fn commit(&mut self, beat: &Beat) -> Result<()> {
-        self.spoiler.commit(&mut *self.inner, beat)
+    fn begin_commit(&mut self, beat: Beat) -> Result<()> {
+        self.spoiler.begin_commit(&mut *self.inner, beat)
+    }
+
+    fn commit_outcome(&mut self, within: Duration) -> Option<Result<Beat>> {
+        self.spoiler.commit_outcome(&mut *self.inner, within)
     }
 
     fn position(&mut self, partition: i32) -> Result<i64> {

@@ -29,6 +29,8 @@ pub enum Event {
     /// The producer appends this part of the script.
     Deliver(usize),
     Mark(Marker),
+    /// The next step of a commit under way.
+    Commit(u64),
     /// A foreign transaction ends.
     Foreign {
         producer: u64,
@@ -78,6 +80,7 @@ impl State {
             Event::Start(_) => {}
             Event::Deliver(index) => self.deliver(index),
             Event::Mark(marker) => self.broker.arrive(self.now_us, marker),
+            Event::Commit(number) => self.go_on_committing(number),
             Event::Foreign { producer, epoch, commit } => {
                 let markers = self.broker.end((producer, epoch), commit).unwrap_or_default();
                 self.send_markers(markers);

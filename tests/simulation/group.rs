@@ -11,6 +11,9 @@ use rand_chacha::ChaCha8Rng;
 struct Member {
     process: usize,
     owned: Vec<i32>,
+    /// What the generation gave it. Offsets of these are taken until the next one begins, also
+    /// from a member that has given them up.
+    given: Vec<i32>,
     /// Has answered the rebalance that is under way.
     rejoined: bool,
     /// An assignment that it has not heard of yet.
@@ -53,7 +56,8 @@ impl Group {
 
     pub fn join(&mut self, process: usize) -> u64 {
         self.next += 1;
-        let member = Member { process, owned: Vec::new(), rejoined: true, news: None };
+        let (owned, given) = (Vec::new(), Vec::new());
+        let member = Member { process, owned, given, rejoined: true, news: None };
         self.members.insert(self.next, member);
         self.rebalance();
         self.members.get_mut(&self.next).expect("just joined").rejoined = true;
@@ -136,6 +140,7 @@ impl Group {
         for (index, member) in self.members.values_mut().enumerate() {
             let mut own: Vec<i32> = partitions.iter().skip(index).step_by(count).copied().collect();
             own.sort_unstable();
+            member.given.clone_from(&own);
             member.news = Some(own);
         }
     }
@@ -145,10 +150,10 @@ impl Group {
         self.generation == membership.generation && self.members.contains_key(&membership.member)
     }
 
-    /// Whether the member owns all of these as of now.
+    /// Whether all of these are the member's as of now.
     pub fn owns(&self, membership: Membership, partitions: impl Iterator<Item = i32>) -> bool {
         let member = self.members.get(&membership.member);
-        let owned = member.map(|member| member.owned.as_slice()).unwrap_or_default();
-        self.is_current(membership) && partitions.into_iter().all(|one| owned.contains(&one))
+        let given = member.map(|member| member.given.as_slice()).unwrap_or_default();
+        self.is_current(membership) && partitions.into_iter().all(|one| given.contains(&one))
     }
 }

@@ -51,6 +51,8 @@ pub struct Options {
     pub store_outage: f64,
     /// Longest time that a call of the store takes.
     pub store_slowest_us: i64,
+    /// Longest time that a step of a transaction takes.
+    pub commit_slowest_us: i64,
     /// Markers of a decided transaction reach each log within this, in any order.
     pub marker_slowest_us: i64,
     pub session_timeout_us: i64,
@@ -112,6 +114,7 @@ impl Options {
         let mut swarm = Swarm(random_of(seed, 0));
         let stops_are_long = swarm.0.random_bool(0.7);
         let store_is_slow = swarm.0.random_bool(0.3);
+        let commits_are_slow = swarm.0.random_bool(0.6);
         Self {
             partitions: swarm.between(1, 4) as u32,
             processes: swarm.between(1, 3) as usize,
@@ -132,6 +135,7 @@ impl Options {
             store_refuses: swarm.rate(0.3, 0.1),
             store_outage: swarm.rate(0.5, 0.05),
             store_slowest_us: if store_is_slow { 3 * SECOND } else { 20 * MS },
+            commit_slowest_us: if commits_are_slow { 300 * MS } else { 3 * MS },
             marker_slowest_us: swarm.between(1, 400) * MS,
             session_timeout_us: swarm.between(3, 10) * SECOND,
             transaction_timeout_us: swarm.between(2, 8) * SECOND,

@@ -16,11 +16,21 @@ use crate::front::{FrontFactory, Spoil};
 use crate::process::AVRO;
 use crate::world::Seat;
 
+/// A commit is over after so many looks.
+const PATIENCE: usize = 100;
+const LOOK: Duration = Duration::from_millis(200);
+
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plant {
     /// The store says that all is written while it is still on its way.
     OffsetsBeforeTheStore,
+    /// The store says so of a beat whose last rows are still on their way.
+    ShortMark,
+    /// A commit has the offsets of the beat that is read beside it.
+    OffsetsOfTheNextBeat,
+    /// A commit is told as done when it has only begun.
+    OutcomeUnheard,
     /// A restored state has forgotten how far one connection was read.
     LostMark,
     /// A restore hands out an older value of a window.
@@ -38,8 +48,11 @@ pub enum Plant {
 }
 
 impl Plant {
-    pub const ALL: [Plant; 8] = [
+    pub const ALL: [Plant; 11] = [
         Self::OffsetsBeforeTheStore,
+        Self::ShortMark,
+        Self::OffsetsOfTheNextBeat,
+        Self::OutcomeUnheard,
         Self::LostMark,
         Self::StaleRestore,
         Self::HalfATransaction,
@@ -58,10 +71,17 @@ pub fn wrap(
     store: Box<dyn Store>,
 ) -> (Box<dyn LogFactory>, Box<dyn Store>) {
     let seat = seat.clone();
-    let spoiler = move || Wrong { plant, seat: seat.clone(), older: BTreeMap::new() };
+    let spoiler = move || Wrong {
+        plant,
+        seat: seat.clone(),
+        older: BTreeMap::new(),
+        begun: Beat::default(),
+        told: None,
+    };
     let factory = Box::new(FrontFactory { inner: factory, spoiler });
-    let store = match plant {
+    let store: Box<dyn Store> = match plant {
         Plant::OffsetsBeforeTheStore => Box::new(HastyStore { inner: store, owes_flush: false }),
+        Plant::ShortMark => Box::new(ShortMark { inner: store }),
         _ => store,
     };
     (factory, store)
@@ -92,11 +112,39 @@ impl Store for HastyStore {
     }
 }
 
+/// Waits for all rows but those of the last call before the mark.
+struct ShortMark {
+    inner: Box<dyn Store>,
+}
+
+impl Store for ShortMark {
+    fn write(&mut self, rows: &Effects) -> Result<()> {
+        self.inner.mark();
+        self.inner.write(rows)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.inner.flush()
+    }
+
+    fn await_mark(&mut self, within: Duration) -> Result<bool> {
+        self.inner.await_mark(within)
+    }
+
+    fn remove(&mut self, bars: &[BarRemoval]) -> Result<()> {
+        self.inner.remove(bars)
+    }
+}
+
 struct Wrong {
     plant: Plant,
     seat: Seat,
     /// What the changelog held of a key before its newest value.
     older: BTreeMap<Vec<u8>, Vec<Vec<u8>>>,
+    /// What the commit under way was given.
+    begun: Beat,
+    /// An outcome of our own making.
+    told: Option<Beat>,
 }
 
 impl Wrong {
@@ -113,24 +161,26 @@ impl Wrong {
         }
     }
 
-    fn commit_spoiled(&mut self, inner: &mut dyn Log, beat: &Beat) -> Result<()> {
+    fn spoil(&mut self, inner: &mut dyn Log, beat: &mut Beat) -> Result<()> {
         let is_tombstone =
             |record: &OutRecord| record.topic == Topic::Changelog && record.value.is_none();
         if self.strikes(Plant::HalfATransaction) {
-            return inner.commit(&Beat { records: beat.records.clone(), offsets: Vec::new() });
+            beat.offsets.clear();
         }
         if self.strikes(Plant::LostTombstone) {
-            let kept = beat.records.iter().filter(|record| !is_tombstone(record)).cloned();
-            let beat = Beat { records: kept.collect(), offsets: beat.offsets.clone() };
-            return inner.commit(&beat);
+            beat.records.retain(|record| !is_tombstone(record));
         }
-        match inner.commit(beat) {
-            Err(Error::Restore(_) | Error::Rejoin(_)) if self.plant == Plant::BeatTwice => {
-                inner.commit(beat)
+        if self.strikes(Plant::OffsetsOfTheNextBeat) {
+            for (partition, next) in &mut beat.offsets {
+                *next = inner.position(*partition)?;
             }
-            outcome => outcome,
         }
+        Ok(())
     }
+}
+
+fn copy(beat: &Beat) -> Beat {
+    Beat { records: beat.records.clone(), offsets: beat.offsets.clone() }
 }
 
 /// A record as polled, kept.
@@ -206,9 +256,28 @@ impl Spoil for Wrong {
         inner.restore(partition, &mut spoil, on_progress)
     }
 
-    fn commit(&mut self, inner: &mut dyn Log, beat: &Beat) -> Result<()> {
-        let outcome = self.commit_spoiled(inner, beat);
-        self.remember(beat);
-        outcome
+    fn begin_commit(&mut self, inner: &mut dyn Log, mut beat: Beat) -> Result<()> {
+        self.remember(&beat);
+        self.spoil(inner, &mut beat)?;
+        self.begun = copy(&beat);
+        if self.plant == Plant::OutcomeUnheard {
+            // Nobody listens to how the one before has ended; there may have been none.
+            let is_over = |outcome: Option<_>| outcome.is_some();
+            (0..PATIENCE).any(|_| is_over(inner.commit_outcome(LOOK)));
+            self.told = Some(copy(&beat));
+        }
+        inner.begin_commit(beat)
+    }
+
+    fn commit_outcome(&mut self, inner: &mut dyn Log, within: Duration) -> Option<Result<Beat>> {
+        if let Some(told) = self.told.take() {
+            return Some(Ok(told));
+        }
+        let outcome = inner.commit_outcome(within)?;
+        let is_unknown = matches!(outcome, Err(Error::Restore(_) | Error::Rejoin(_)));
+        if is_unknown && self.plant == Plant::BeatTwice {
+            return Some(inner.commit(copy(&self.begun)).map(|()| copy(&self.begun)));
+        }
+        Some(outcome)
     }
 }

@@ -1,5 +1,6 @@
 //! `port::Log` over the log in memory, step by step as the Kafka adapter works: a membership taken
-//! once per assignment, a transaction per beat, and a restore that waits for what is unsettled.
+//! once per assignment, a transaction per beat (see `committing`), and a restore that waits for
+//! what is unsettled.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,17 +13,16 @@ use ticksmith::model::feed_event::FEED_EVENT_HEADER;
 use ticksmith::port::log::{OnProgress, OnState, RestoreProgress};
 use ticksmith::port::{Beat, Log, LogFactory, Polled, RawRecord, Restored, Topic, Written};
 
-use crate::broker::{Fenced, Stored};
+use crate::broker::Stored;
+use crate::committing::{Committing, Step};
 use crate::group::{Membership, News};
-use crate::invariants;
 use crate::options::{MS, SECOND};
-use crate::planted::Plant;
 use crate::world::{Seat, State};
 
 /// A waiting poll looks again after this.
 const LOOK_EVERY_US: i64 = 100 * MS;
-/// Records of a transaction that are sent at once.
-const CHUNK: usize = 16;
+/// So does a wait for a commit after this.
+const COMMIT_LOOK_US: i64 = 20 * MS;
 /// Beyond the transaction time-out, a restore waits so much longer.
 const RESTORE_SLACK_US: i64 = 15 * SECOND;
 
@@ -56,6 +56,7 @@ impl LogFactory for SimulatedFactory {
             member: Some(member),
             membership: None,
             owned: BTreeMap::new(),
+            committing: None,
         }))
     }
 }
@@ -77,6 +78,8 @@ pub struct SimulatedLog {
     membership: Option<Membership>,
     /// Positions; `None` until sought.
     owned: BTreeMap<i32, Option<i64>>,
+    /// Number of the commit under way.
+    committing: Option<u64>,
 }
 
 /// How far back the next fetch begins: records that were on their way before a seek.
@@ -87,10 +90,6 @@ fn stale_records(state: &mut State) -> i64 {
     }
     state.count("stale records", "");
     state.random.random_range(1..10)
-}
-
-fn fenced(_: Fenced) -> Error {
-    Error::Rejoin("fenced: the transactional id has a newer epoch; joining again".into())
 }
 
 impl SimulatedLog {
@@ -165,6 +164,15 @@ impl SimulatedLog {
         })
     }
 
+    fn await_end(&self, number: u64, within_us: i64) {
+        let mut left_us = within_us;
+        while left_us > 0 && !self.seat.with(|state| state.has_ended(number)) {
+            let us = left_us.min(COMMIT_LOOK_US);
+            self.seat.pass(us);
+            left_us -= us;
+        }
+    }
+
     fn wait_until<T>(
         &self,
         what: &str,
@@ -183,109 +191,6 @@ impl SimulatedLog {
             self.seat.pass(50 * MS);
             waited_us += 50 * MS;
         }
-    }
-
-    /// The broker's refusal of one step, now and then.
-    fn may_abort(&mut self, step: &'static str) -> Result<()> {
-        let refused = self.seat.with(|state| {
-            let rate = state.options.abort;
-            let refused = state.chance(rate);
-            if refused {
-                state.count("transaction refused", step);
-            }
-            refused
-        });
-        if refused { self.abort(step) } else { Ok(()) }
-    }
-
-    fn abort(&mut self, step: &str) -> Result<()> {
-        let identity = self.identity;
-        self.seat.with(|state| {
-            let markers = state.broker.end(identity, false).map_err(fenced)?;
-            state.send_markers(markers);
-            Err(Error::Restore(format!("transaction aborted at {step}; restoring")))
-        })
-    }
-
-    fn begin(&mut self) -> Result<()> {
-        let (producer, epoch) = self.identity;
-        while self.seat.with(|state| state.broker.is_finishing(producer)) {
-            self.seat.pass(10 * MS);
-        }
-        self.seat.with(|state| {
-            let transaction = state.broker.begin(producer, epoch).map_err(fenced)?;
-            state.time_transaction(producer, transaction);
-            Ok(())
-        })
-    }
-
-    fn produce(&mut self, beat: &Beat) -> Result<()> {
-        let identity = self.identity;
-        for chunk in beat.records.chunks(CHUNK) {
-            self.seat.hazard("before a produce");
-            self.seat.with(|state| {
-                chunk.iter().try_for_each(|record| {
-                    state.broker.produce(state.now_us, identity, record).map_err(fenced)
-                })
-            })?;
-            self.take_time(3 * MS);
-            self.seat.hazard("after a produce");
-            self.may_abort("produce")?;
-        }
-        Ok(())
-    }
-
-    fn send_offsets(&mut self, beat: &Beat) -> Result<()> {
-        let (identity, membership) = (self.identity, self.membership);
-        let is_taken = self.seat.with(|state| {
-            let Some(membership) = membership else { return Ok(false) };
-            let is_current = state.group.is_current(membership);
-            if !is_current && state.plant != Some(Plant::FencedCommitAccepted) {
-                state.count("zombie refused", "");
-                return Ok(false);
-            }
-            let owners = invariants::only_the_owner_commits(&state.group, membership, beat);
-            state.check(owners);
-            state.broker.add_offsets(identity, &beat.offsets).map_err(fenced)?;
-            Ok(true)
-        })?;
-        if is_taken { Ok(()) } else { self.abort("offsets: the generation is over") }
-    }
-
-    fn decide(&mut self, beat: &Beat) -> Result<()> {
-        let (id, identity) = (self.seat.id, self.identity);
-        self.seat.with(|state| {
-            let markers = state.broker.end(identity, true).map_err(fenced)?;
-            state.send_markers(markers);
-            state.count("commits", "");
-            state.trace(|| {
-                format!(
-                    "{id}: {} records, offsets {:?} committed",
-                    beat.records.len(),
-                    beat.offsets
-                )
-            });
-            let State { broker, oracle, .. } = &mut *state;
-            let checked = invariants::at_a_commit(broker, oracle, beat);
-            state.check(checked);
-            Ok(())
-        })
-    }
-
-    /// The commit went through, and the client is told otherwise, or nothing.
-    fn may_lose_the_answer(&mut self) -> Result<()> {
-        self.seat.with(|state| {
-            let rate = state.options.lost_answer;
-            if !state.chance(rate) {
-                return Ok(());
-            }
-            state.count("lost answer", "");
-            let problem = "the answer to the commit was lost; restoring".to_owned();
-            Err(match state.random.random_bool(0.5) {
-                true => Error::Rejoin(problem),
-                false => Error::Restore(problem),
-            })
-        })
     }
 }
 
@@ -363,18 +268,23 @@ impl Log for SimulatedLog {
         Ok(())
     }
 
-    fn commit(&mut self, beat: &Beat) -> Result<()> {
+    fn begin_commit(&mut self, beat: Beat) -> Result<()> {
         self.seat.hazard("before a commit");
-        self.begin()?;
-        self.produce(beat)?;
-        self.send_offsets(beat)?;
-        self.take_time(3 * MS);
-        self.seat.hazard("inside a commit");
-        self.may_abort("commit")?;
-        self.decide(beat)?;
-        self.take_time(3 * MS);
-        self.seat.hazard("after a commit");
-        self.may_lose_the_answer()
+        self.may_fail("commit")?;
+        assert_eq!(self.committing, None, "one commit at a time");
+        let (process, step) = (self.seat.id, Step::Begin);
+        let (identity, membership) = (self.identity, self.membership);
+        let committing = Committing { process, identity, membership, beat, step };
+        self.committing = Some(self.seat.with(|state| state.begin_commit(committing)));
+        Ok(())
+    }
+
+    fn commit_outcome(&mut self, within: Duration) -> Option<Result<Beat>> {
+        let number = self.committing?;
+        self.await_end(number, within.as_micros() as i64);
+        let outcome = self.seat.with(|state| state.take_outcome(number))?;
+        self.committing = None;
+        Some(outcome)
     }
 
     fn position(&mut self, partition: i32) -> Result<i64> {
@@ -403,6 +313,9 @@ impl Log for SimulatedLog {
     }
 
     fn close(&mut self) {
+        if let Some(number) = self.committing.take() {
+            self.await_end(number, i64::MAX);
+        }
         let Some(member) = self.member.take() else { return };
         self.owned.clear();
         self.seat.with(|state| {

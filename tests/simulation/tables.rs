@@ -1,5 +1,5 @@
 //! The tables in memory: rows keyed and ordered by write timestamp as in Cassandra, and a
-//! `port::Store` whose writes are on their way until a flush, in any order, and may arrive after
+//! `port::Store` whose writes are on their way for a while, in any order, and may arrive after
 //! their process is dead.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,8 +13,11 @@ use ticksmith::model::{Bar, BarRevision, Effects, FeedGap, Judged, StoredEvent, 
 use ticksmith::port::{BarRemoval, Store};
 
 use crate::invariants;
-use crate::options::{MS, PASSING_MS};
+use crate::options::{MS, PASSING_MS, SECOND};
 use crate::world::{Seat, State};
+
+/// A flush waits in steps of this.
+const FLUSH_LOOK: Duration = Duration::from_millis(200);
 
 /// Symbol, trade time in ms, connection, seq.
 pub type TradeKey = (String, i64, i64, i64);
@@ -122,16 +125,18 @@ impl Tables {
     }
 }
 
-/// One process' store.
+/// One process' store. Rows are on their way until they are acknowledged, some time after a mark.
 pub struct SimulatedStore {
     seat: Seat,
-    /// Everything since the last flush: to be written again after a failure.
-    unflushed: Vec<Row>,
+    /// So many of the rows on their way lie before the mark.
+    marked: usize,
+    /// When the cluster has them.
+    acknowledged_us: i64,
 }
 
 impl SimulatedStore {
     pub fn new(seat: Seat) -> Self {
-        Self { seat, unflushed: Vec::new() }
+        Self { seat, marked: 0, acknowledged_us: 0 }
     }
 
     fn take_time(&self) {
@@ -142,6 +147,18 @@ impl SimulatedStore {
         });
         self.seat.pass(us);
     }
+}
+
+/// How long until rows are acknowledged: beyond some turns of the pipeline, now and then.
+fn acknowledged_in_us(state: &mut State) -> i64 {
+    let slowest_us = if state.chance(0.05) {
+        state.options.store_slowest_us
+    } else if state.chance(0.3) {
+        SECOND
+    } else {
+        5 * MS
+    };
+    state.random.random_range(1..=slowest_us)
 }
 
 /// The store is away, or refuses for once: part of the rows may have arrived all the same.
@@ -159,6 +176,22 @@ fn refuse(state: &mut State, rows: &[Row], call: &'static str) -> Result<()> {
     Err(Error::Unavailable("the simulated store is away; wait".into()))
 }
 
+/// The marked rows are there, and some of those after them too, in any order.
+fn acknowledge(state: &mut State, id: usize, marked: usize) {
+    let rows = std::mem::take(&mut state.processes[id].in_flight);
+    let mut arrived = Vec::new();
+    for (index, row) in rows.into_iter().enumerate() {
+        if index < marked || state.random.random_bool(0.3) {
+            arrived.push(row);
+        } else {
+            state.processes[id].in_flight.push(row);
+        }
+    }
+    arrived.shuffle(&mut state.random);
+    state.trace(|| format!("{id}: {} rows acknowledged", arrived.len()));
+    arrived.into_iter().for_each(|row| state.arrive(row));
+}
+
 impl Store for SimulatedStore {
     fn write(&mut self, rows: &Effects) -> Result<()> {
         self.seat.hazard("before a write");
@@ -170,40 +203,49 @@ impl Store for SimulatedStore {
             state.trace(|| format!("{id}: {} rows on their way", rows.len()));
             let checked = invariants::one_content_per_revision(&mut state.contents, &rows);
             state.check(checked);
-            state.processes[id].in_flight.extend(rows.iter().cloned());
+            state.processes[id].in_flight.extend(rows);
             Ok(())
         })?;
-        self.unflushed.extend(rows);
         self.seat.hazard("after a write");
         Ok(())
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.seat.hazard("before a flush");
-        self.take_time();
-        let id = self.seat.id;
-        let unflushed = &self.unflushed;
-        self.seat.with(|state| {
-            refuse(state, unflushed, "flush")?;
-            let mut rows = std::mem::take(&mut state.processes[id].in_flight);
-            rows.shuffle(&mut state.random);
-            state.trace(|| format!("{id}: {} rows acknowledged", rows.len()));
-            rows.into_iter().for_each(|row| state.arrive(row));
-            Ok(())
-        })?;
-        self.unflushed.clear();
-        self.seat.hazard("after a flush");
+        self.mark();
+        while !self.await_mark(FLUSH_LOOK)? {}
         Ok(())
     }
 
-    /// A slow one, now and then: the caller has to see to the group and to a stop meanwhile.
-    fn flush_within(&mut self, within: Duration) -> Result<bool> {
-        if self.seat.with(|state| state.chance(0.2)) {
-            self.seat.hazard("while it waits for a flush");
-            self.seat.pass(within.as_micros() as i64);
-            return Ok(false);
+    fn mark(&mut self) {
+        let id = self.seat.id;
+        (self.marked, self.acknowledged_us) = self.seat.with(|state| {
+            let us = acknowledged_in_us(state);
+            (state.processes[id].in_flight.len(), state.now_us + us)
+        });
+    }
+
+    fn await_mark(&mut self, within: Duration) -> Result<bool> {
+        self.seat.hazard("before a flush");
+        let left_us = self.seat.with(|state| self.acknowledged_us - state.now_us);
+        let waits_us = left_us.min(within.as_micros() as i64);
+        if waits_us > 0 {
+            self.seat.pass(waits_us);
         }
-        self.flush().map(|()| true)
+        let (id, marked, at_us) = (self.seat.id, self.marked, self.acknowledged_us);
+        let is_acknowledged = self.seat.with(|state| {
+            let rows = state.processes[id].in_flight.clone();
+            refuse(state, &rows, "flush")?;
+            if state.now_us < at_us {
+                return Ok(false);
+            }
+            acknowledge(state, id, marked);
+            Ok(true)
+        })?;
+        if is_acknowledged {
+            self.marked = 0;
+            self.seat.hazard("after a flush");
+        }
+        Ok(is_acknowledged)
     }
 
     fn remove(&mut self, _: &[BarRemoval]) -> Result<()> {

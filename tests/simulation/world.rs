@@ -12,6 +12,7 @@ use ticksmith::model::Bar;
 use ticksmith::runtime::Shutdown;
 
 use crate::broker::Broker;
+use crate::committing::Progress;
 use crate::events::Event;
 use crate::feed::{self, Delivery};
 use crate::group::Group;
@@ -73,6 +74,8 @@ pub struct State {
     pub now_us: i64,
     pub broker: Broker,
     pub group: Group,
+    /// Commits, by number.
+    pub commits: BTreeMap<u64, Progress>,
     pub tables: Tables,
     pub oracle: Oracle,
     /// What every closed or corrected bar was told to be.
@@ -104,6 +107,7 @@ impl World {
             now_us: 0,
             broker: Broker::new(options.partitions),
             group: Group::new(options.partitions),
+            commits: BTreeMap::new(),
             tables: Tables::default(),
             oracle: Oracle::new(&options),
             contents: BTreeMap::new(),
@@ -209,21 +213,14 @@ impl Seat {
     /// A place where the process may be killed, or stopped for a while.
     pub fn hazard(&self, place: &'static str) {
         let mut state = self.world.lock();
-        let (kill, stop) = (state.options.kill, state.options.stop);
-        if state.chance(kill) {
-            state.count("kill", place);
-            state.trace(|| format!("{}: killed {place}", self.id));
-            state.kill(self.id);
-            drop(state);
+        state.hazard(self.id, place);
+        let is_killed = state.processes[self.id].killed;
+        let is_stopped = state.processes[self.id].stopped_until_us > state.now_us;
+        drop(state);
+        if is_killed {
             resume_unwind(Box::new(Killed));
         }
-        if state.chance(stop) {
-            state.count("stop", place);
-            let longest_us = state.options.stop_longest_us;
-            let us = state.random.random_range(1..=longest_us);
-            state.trace(|| format!("{}: stopped {place} for {us} us", self.id));
-            state.stop(self.id, us);
-            drop(state);
+        if is_stopped {
             self.pass(1);
         }
     }
@@ -304,6 +301,24 @@ impl State {
                 }
                 event => self.happen(event, world),
             }
+        }
+    }
+
+    /// A place where a process may be killed, or stopped for a while. Its thread learns it when it
+    /// gets its turn.
+    pub fn hazard(&mut self, id: usize, place: &'static str) {
+        if self.processes[id].killed || self.processes[id].ended {
+            return;
+        }
+        if self.chance(self.options.kill) {
+            self.count("kill", place);
+            self.trace(|| format!("{id}: killed {place}"));
+            self.kill(id);
+        } else if self.chance(self.options.stop) {
+            self.count("stop", place);
+            let us = self.random.random_range(1..=self.options.stop_longest_us);
+            self.trace(|| format!("{id}: stopped {place} for {us} us"));
+            self.stop(id, us);
         }
     }
 

@@ -43,6 +43,8 @@ pub(super) struct EmbeddedSession {
     epoch: u64,
     assigned: bool,
     closed: bool,
+    /// A beat that was committed, and nobody has asked yet.
+    committed: Option<Beat>,
     cursors: Vec<Cursor>,
     /// The partition that a poll begins with, so that none starves.
     first: usize,
@@ -53,9 +55,17 @@ impl EmbeddedSession {
         let connection = broker.connect()?;
         let cursors = (0..broker.partition_count).map(|_| Cursor::default()).collect();
         let epoch = broker.next_epoch();
-        let group = group.to_owned();
-        let (assigned, closed) = (false, false);
-        Ok(Self { broker, connection, group, epoch, assigned, closed, cursors, first: 0 })
+        Ok(Self {
+            broker,
+            connection,
+            group: group.to_owned(),
+            epoch,
+            assigned: false,
+            closed: false,
+            committed: None,
+            cursors,
+            first: 0,
+        })
     }
 
     fn check_alive(&self) -> Result<()> {
@@ -296,15 +306,22 @@ impl Log for EmbeddedSession {
         Ok(())
     }
 
-    fn commit(&mut self, beat: &Beat) -> Result<()> {
+    /// One transaction of SQLite in this process: there is nothing to wait for afterwards.
+    fn begin_commit(&mut self, beat: Beat) -> Result<()> {
         self.check_alive()?;
-        if beat.records.is_empty() && beat.offsets.is_empty() {
-            return Ok(());
+        if !beat.is_empty() {
+            let began_us = self.broker.clock.monotonic_us();
+            self.write(&beat)?;
+            let took_us = self.broker.clock.monotonic_us() - began_us;
+            telemetry::log::committed(beat.records.len(), took_us);
+            self.trim_now_and_then()?;
         }
-        let began_us = self.broker.clock.monotonic_us();
-        self.write(beat)?;
-        telemetry::log::committed(beat.records.len(), self.broker.clock.monotonic_us() - began_us);
-        self.trim_now_and_then()
+        self.committed = Some(beat);
+        Ok(())
+    }
+
+    fn commit_outcome(&mut self, _: Duration) -> Option<Result<Beat>> {
+        self.committed.take().map(Ok)
     }
 
     fn position(&mut self, partition: i32) -> Result<i64> {

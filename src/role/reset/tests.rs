@@ -308,7 +308,7 @@ fn it_mends_what_the_stream_refuses() {
         };
         log.restore(partition, forget, &mut |_| {}).expect("restored");
     }
-    log.commit(&gone).expect("the changelog is lost");
+    log.commit(gone).expect("the changelog is lost");
     drop(log);
     assert!(matches!(world.stream(), Err(Error::Config(_))), "the stream refuses to guess");
     world.reset(&["--to-earliest", "--apply"]).expect("reset");
