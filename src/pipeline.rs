@@ -98,7 +98,11 @@ pub struct Pipeline {
     closing: Closing,
     /// The last commit, or the beginning of all since a recovery.
     committed_at_us: i64,
+    /// When the last partition was sampled, and how many were.
     sampled_at_us: i64,
+    samples: usize,
+    /// No beat since the assignment: the first trades are not kept waiting for a whole one.
+    is_first_beat: bool,
     /// How long the rest of the log takes at the pace of the last beat, ms; as good as endless
     /// before the first one.
     lag_ms: i64,
@@ -143,6 +147,8 @@ pub fn run(mut parts: Parts, shutdown: Shutdown) -> Result<BeatReport> {
         closing: Closing::Idle,
         committed_at_us: now_us,
         sampled_at_us: now_us,
+        samples: 0,
+        is_first_beat: true,
         lag_ms: i64::MAX,
         stop_asked_at_us: None,
         ends: None,
@@ -187,9 +193,7 @@ impl Pipeline {
             self.take_batch()?;
         }
         let at_end = self.is_at_end()?;
-        if self.sample_is_due() {
-            self.step_all(|| Input::Sample);
-        }
+        self.sample();
         if at_end && self.parts.schedule.drain {
             self.outbox.send_provisional(true);
             self.step_all(|| Input::Drain);
@@ -277,6 +281,7 @@ impl Pipeline {
         }
         self.parts.live.ready(true, "");
         self.log_is_away = false;
+        self.is_first_beat = true;
         Ok(())
     }
 
@@ -304,14 +309,26 @@ impl Pipeline {
         Ok(true)
     }
 
-    fn sample_is_due(&mut self) -> bool {
+    /// Provisional bars. The partitions take turns over the period, so that the store does not get
+    /// all of them at once, and what is more urgent behind them.
+    fn sample(&mut self) {
         let schedule = &self.parts.schedule;
-        let due = self.since_ms(self.sampled_at_us) >= schedule.provisional_every_ms
-            && self.lag_ms <= schedule.provisional_max_lag_ms;
-        if due {
-            self.sampled_at_us = self.parts.clock.monotonic_us();
+        let (period_us, owned) = (1_000 * schedule.provisional_every_ms, self.partitions.count());
+        let step_us = (period_us / owned.max(1) as u64).cast_signed();
+        let now_us = self.parts.clock.monotonic_us();
+        if self.lag_ms > schedule.provisional_max_lag_ms {
+            self.sampled_at_us = now_us;
         }
-        due
+        // None is owed twice.
+        self.sampled_at_us = self.sampled_at_us.max(now_us - period_us.cast_signed());
+        while owned > 0 && now_us - self.sampled_at_us >= step_us.max(1) {
+            self.sampled_at_us += step_us.max(1);
+            let turn = self.samples % owned;
+            self.samples = turn + 1;
+            if let Some(engine) = self.partitions.engines_mut().nth(turn) {
+                engine.step(Input::Sample, &mut self.effects);
+            }
+        }
     }
 
     fn step_all(&mut self, input: impl Fn() -> Input<'static>) {

@@ -1,6 +1,7 @@
 //! Batches on their way to the cluster. A batch that waits for its turn takes up later rows of the
 //! same table and partition: an idle cluster gets rows at once, a busy one gets larger batches,
-//! which cost it a quarter. What is not acknowledged stays here.
+//! which cost it a quarter. What can wait lets what cannot go first. What is not acknowledged stays
+//! here.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -24,6 +25,15 @@ pub struct PartitionId {
     /// Number of the symbol, or of the log's partition.
     pub subject: u32,
     pub bucket: i32,
+    /// Whether its rows let all others go first: provisional bars come in bursts, and the next
+    /// ones replace them anyway.
+    pub can_wait: bool,
+}
+
+impl PartitionId {
+    pub fn new(write: usize, subject: u32, bucket: i32) -> Self {
+        Self { write, subject, bucket, can_wait: false }
+    }
 }
 
 /// Rows of one partition.
@@ -55,15 +65,50 @@ impl BatchBounds {
     }
 }
 
+/// Groups in the order in which they came.
 #[derive(Default)]
-struct State {
-    /// Refused for the time being: they go first.
-    again: Vec<Group>,
+struct Lane {
     waiting: VecDeque<Group>,
     /// Number of groups ever taken from the front of `waiting`: makes positions absolute.
     taken: usize,
     /// Absolute position of the group that still takes rows of its partition.
     open: FxHashMap<PartitionId, usize>,
+}
+
+impl Lane {
+    fn take(&mut self) -> Option<Group> {
+        let group = self.waiting.pop_front()?;
+        self.taken += 1;
+        if self.waiting.is_empty() {
+            self.open.clear();
+        }
+        Some(group)
+    }
+
+    fn add(&mut self, group: Group, bounds: BatchBounds) {
+        let open = self.open.get(&group.partition).and_then(|at| at.checked_sub(self.taken));
+        let waiting = open.and_then(|index| self.waiting.get_mut(index));
+        match waiting {
+            Some(waiting)
+                if bounds.admit(&waiting.rows, group.rows.len(), group.rows.size_bytes()) =>
+            {
+                waiting.rows.append(&group.rows);
+            }
+            _ => {
+                self.open.insert(group.partition, self.taken + self.waiting.len());
+                self.waiting.push_back(group);
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    /// Refused for the time being: they go first.
+    again: Vec<Group>,
+    urgent: Lane,
+    /// Of what can wait.
+    patient: Lane,
     outstanding_bytes: usize,
     in_flight: usize,
     /// Marks drawn so far.
@@ -78,44 +123,34 @@ struct State {
 
 impl State {
     fn is_idle(&self) -> bool {
-        self.in_flight == 0 && self.waiting.is_empty() && self.again.is_empty()
+        self.in_flight == 0 && self.waiting() == 0
+    }
+
+    /// Groups that are not on their way.
+    fn waiting(&self) -> usize {
+        self.again.len() + self.urgent.waiting.len() + self.patient.waiting.len()
     }
 
     fn take(&mut self) -> Option<Group> {
-        if let Some(group) = self.again.pop() {
-            return Some(group);
-        }
-        let group = self.waiting.pop_front()?;
-        self.taken += 1;
-        if self.waiting.is_empty() {
-            self.open.clear();
-        }
-        Some(group)
+        self.again.pop().or_else(|| self.urgent.take()).or_else(|| self.patient.take())
     }
 
     /// Whatever is not acknowledged now lies before the mark. A group that waits may take rows of
-    /// later on; it stays in its epoch, since its first rows are of that.
+    /// later on; it stays in its epoch, since its first rows are of that. What could wait has
+    /// waited: a beat stands still until it is acknowledged as well.
     fn mark(&mut self) {
         self.epoch += 1;
-        self.before_mark = self.in_flight + self.waiting.len() + self.again.len();
+        self.before_mark = self.in_flight + self.waiting();
+        while let Some(group) = self.patient.take() {
+            self.urgent.waiting.push_back(group);
+        }
     }
 
     fn add(&mut self, mut group: Group, bounds: BatchBounds) {
         self.outstanding_bytes += group.rows.size_bytes();
-        let open = self.open.get(&group.partition).and_then(|at| at.checked_sub(self.taken));
-        let waiting = open.and_then(|index| self.waiting.get_mut(index));
-        match waiting {
-            Some(waiting)
-                if bounds.admit(&waiting.rows, group.rows.len(), group.rows.size_bytes()) =>
-            {
-                waiting.rows.append(&group.rows);
-            }
-            _ => {
-                group.epoch = self.epoch;
-                self.open.insert(group.partition, self.taken + self.waiting.len());
-                self.waiting.push_back(group);
-            }
-        }
+        group.epoch = self.epoch;
+        let lane = if group.partition.can_wait { &mut self.patient } else { &mut self.urgent };
+        lane.add(group, bounds);
     }
 }
 
@@ -268,7 +303,13 @@ mod tests {
     fn group(subject: u32, rows: usize) -> Group {
         let mut cells = Rows::default();
         (0..rows).for_each(|_| cells.push(b"head", b"tail"));
-        Group::new(PartitionId { write: 0, subject, bucket: 0 }, cells)
+        Group::new(PartitionId::new(0, subject, 0), cells)
+    }
+
+    fn patient(subject: u32, rows: usize) -> Group {
+        let mut group = group(subject, rows);
+        group.partition.can_wait = true;
+        group
     }
 
     fn taken(state: &mut State) -> Vec<(u32, usize)> {
@@ -286,6 +327,20 @@ mod tests {
         assert_eq!(taken(&mut state), [(1, 3), (2, 2), (1, 1), (2, 2)]);
         state.add(group(1, 1), BOUNDS);
         assert_eq!(taken(&mut state), [(1, 1)]);
+    }
+
+    #[test]
+    fn what_can_wait_lets_the_others_go_first_until_a_mark_is_drawn() {
+        let mut state = State::default();
+        for group in [patient(1, 1), group(1, 2), patient(1, 1), group(2, 1)] {
+            state.add(group, BOUNDS);
+        }
+        assert_eq!(taken(&mut state), [(1, 2), (2, 1), (1, 2)]);
+        state.add(patient(1, 1), BOUNDS);
+        state.mark();
+        state.add(group(2, 1), BOUNDS);
+        state.add(patient(1, 1), BOUNDS);
+        assert_eq!(taken(&mut state), [(1, 1), (2, 1), (1, 1)]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::{cells::Rows, rows};
 use crate::codec::row;
 use crate::config::{Config, Lifetimes};
 use crate::error::{Error, Result};
-use crate::model::{Bar, BarRevision, Effects, FeedGap, Interval, Judged, StoredEvent};
+use crate::model::{Bar, BarRevision, BarState, Effects, FeedGap, Interval, Judged, StoredEvent};
 use crate::port::{BarRemoval, Clock, Store};
 use crate::runtime::{Backoff, BackoffBounds, Pace};
 use crate::telemetry::store as events;
@@ -121,7 +121,7 @@ impl CassandraStore {
             true => &[(bronze, lifetimes[0]), (silver, lifetimes[1])],
         };
         for (write, lifetime_s) in writes {
-            let partition = PartitionId { write: *write, subject, bucket };
+            let partition = PartitionId::new(*write, subject, bucket);
             self.stage(partition, &buffer, Some(timestamp_us), *lifetime_s);
         }
         self.row = buffer;
@@ -130,7 +130,8 @@ impl CassandraStore {
     fn stage_bar(&mut self, bar: &Bar, now_us: i64) -> Result<()> {
         let write = self.gold(bar.interval)?.insert;
         let timestamp_us = row::bar_write_timestamp_us(bar)?;
-        let partition = PartitionId { write, subject: self.symbol_number(&bar.symbol), bucket: 0 };
+        let mut partition = PartitionId::new(write, self.symbol_number(&bar.symbol), 0);
+        partition.can_wait = bar.state == BarState::Provisional;
         let lifetime_s = self.lifetime_s(write, row::bar_age_s(bar, now_us));
         self.stage_row(partition, Some(timestamp_us), lifetime_s, |cells| rows::bar(bar, cells));
         Ok(())
@@ -145,11 +146,9 @@ impl CassandraStore {
         let intervals = self.places.gold.len() as i32;
         let interval = self.places.gold.iter().position(|gold| gold.insert == tier);
         let place = interval.map_or(0, |index| index as i32);
-        let partition = PartitionId {
-            write: self.places.revisions,
-            subject: self.symbol_number(&bar.symbol),
-            bucket: row::day_of(bar.window.start_ms).wrapping_mul(intervals).wrapping_add(place),
-        };
+        let subject = self.symbol_number(&bar.symbol);
+        let bucket = row::day_of(bar.window.start_ms).wrapping_mul(intervals).wrapping_add(place);
+        let partition = PartitionId::new(self.places.revisions, subject, bucket);
         // As long as the bar, whatever the table's own lifetime is. 0 is for ever.
         let tier_s = self.writes[tier].ttl_s;
         let rest_s = row::lifetime_s(tier_s, row::bar_age_s(bar, now_us));
@@ -162,11 +161,8 @@ impl CassandraStore {
 
     fn stage_event(&mut self, stored: &StoredEvent, now_us: i64) {
         let (write, at_us) = (self.places.feed_events, stored.event.at_us);
-        let partition = PartitionId {
-            write,
-            subject: stored.origin.partition as u32,
-            bucket: row::day_of(at_us.div_euclid(1_000)),
-        };
+        let day = row::day_of(at_us.div_euclid(1_000));
+        let partition = PartitionId::new(write, stored.origin.partition as u32, day);
         let lifetime_s = self.lifetime_s(write, row::event_age_s(&stored.event, now_us));
         self.stage_row(partition, Some(at_us), lifetime_s, |cells| rows::event(stored, cells));
     }
@@ -174,7 +170,7 @@ impl CassandraStore {
     fn stage_gap(&mut self, gap: &FeedGap, now_us: i64) {
         let write = self.places.feed_gaps;
         let subject = self.symbol_number(row::key_symbol(&gap.symbol));
-        let partition = PartitionId { write, subject, bucket: row::day_of(gap.from_ms) };
+        let partition = PartitionId::new(write, subject, row::day_of(gap.from_ms));
         let lifetime_s = self.lifetime_s(write, row::gap_age_s(gap, now_us));
         let timestamp_us = Some(row::gap_write_timestamp_us(gap));
         self.stage_row(partition, timestamp_us, lifetime_s, |cells| rows::gap(gap, cells));
@@ -186,7 +182,7 @@ impl CassandraStore {
             return;
         }
         let write = self.places.symbols;
-        let partition = PartitionId { write, subject: self.symbol_number(symbol), bucket: 0 };
+        let partition = PartitionId::new(write, self.symbol_number(symbol), 0);
         self.stage_row(partition, None, None, |cells| {
             cells.text(symbol);
         });
@@ -195,7 +191,7 @@ impl CassandraStore {
     fn stage_removal(&mut self, bar: &BarRemoval) -> Result<()> {
         let write = self.gold(bar.interval)?.delete;
         let timestamp_us = row::removal_timestamp_us(bar.start_ms, bar.generation)?;
-        let partition = PartitionId { write, subject: self.symbol_number(&bar.symbol), bucket: 0 };
+        let partition = PartitionId::new(write, self.symbol_number(&bar.symbol), 0);
         let mut buffer = std::mem::take(&mut self.row);
         buffer.clear();
         rows::removal(timestamp_us, &bar.symbol, bar.start_ms, &mut Cells(&mut buffer));

@@ -105,9 +105,9 @@ impl Windows {
     /// Every slot, for snapshots.
     pub fn iter(&self) -> impl Iterator<Item = (SlotKey, &Slot)> {
         self.tiers.iter().enumerate().flat_map(|(tier, slots)| {
-            slots.iter().map(move |(start_ms, slot)| {
-                (SlotKey { tier, start_ms: *start_ms }, slot.as_ref())
-            })
+            slots
+                .iter()
+                .map(move |(start_ms, slot)| (SlotKey { tier, start_ms: *start_ms }, slot.as_ref()))
         })
     }
 }

@@ -74,7 +74,10 @@ impl Pipeline {
     }
 
     fn beat_is_due(&self) -> bool {
-        self.beat_is_full() || self.since_ms(self.beat_started_us) >= self.parts.schedule.beat_ms
+        let has_first_records = self.is_first_beat && self.beat_records > 0;
+        has_first_records
+            || self.beat_is_full()
+            || self.since_ms(self.beat_started_us) >= self.parts.schedule.beat_ms
     }
 
     fn beat_is_full(&self) -> bool {
@@ -92,6 +95,7 @@ impl Pipeline {
         }
         let at_us = self.parts.clock.monotonic_us();
         let records = std::mem::take(&mut self.beat_records);
+        self.is_first_beat &= records == 0;
         let mut report = self.partitions.report(self.log.as_mut());
         report.records = records;
         self.lag_ms = lag_ms(report.lag_records, records, at_us - self.beat_started_us);

@@ -193,6 +193,11 @@ impl Partitions {
         self.engines.iter().map(|(partition, engine)| (*partition, engine))
     }
 
+    /// Number of partitions that are owned and restored.
+    pub fn count(&self) -> usize {
+        self.engines.len()
+    }
+
     pub fn engines_mut(&mut self) -> impl Iterator<Item = &mut Engine> {
         self.engines.values_mut()
     }
