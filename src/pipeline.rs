@@ -108,8 +108,8 @@ pub struct Pipeline {
     lag_ms: i64,
     /// When the stop was asked for.
     stop_asked_at_us: Option<i64>,
-    /// End offsets at start, for `until_end`.
-    ends: Option<BTreeMap<i32, i64>>,
+    /// End offsets of every partition owned so far, when it came, for `until_end`.
+    ends: BTreeMap<i32, i64>,
     last_report: BeatReport,
 }
 
@@ -151,7 +151,7 @@ pub fn run(mut parts: Parts, shutdown: Shutdown) -> Result<BeatReport> {
         is_first_beat: true,
         lag_ms: i64::MAX,
         stop_asked_at_us: None,
-        ends: None,
+        ends: BTreeMap::new(),
         last_report: BeatReport::default(),
         parts,
     };
@@ -275,13 +275,23 @@ impl Pipeline {
         events::assigned(&assignment);
         let Parts { live, clock, .. } = &self.parts;
         self.partitions.rebuild(&assignment, self.log.as_mut(), live.as_ref(), clock.as_ref())?;
-        if self.parts.schedule.until_end && self.ends.is_none() && !assignment.is_empty() {
-            let ends = assignment.iter().map(|one| Ok((*one, self.log.end_offset(*one)?)));
-            self.ends = Some(ends.collect::<Result<_>>()?);
+        if self.parts.schedule.until_end {
+            self.note_ends(&assignment)?;
         }
         self.parts.live.ready(true, "");
         self.log_is_away = false;
         self.is_first_beat = true;
+        Ok(())
+    }
+
+    /// Where each partition ends, when it comes for the first time: one that another process gave
+    /// up unfinished is finished here.
+    fn note_ends(&mut self, assignment: &[i32]) -> Result<()> {
+        for partition in assignment {
+            if !self.ends.contains_key(partition) {
+                self.ends.insert(*partition, self.log.end_offset(*partition)?);
+            }
+        }
         Ok(())
     }
 
@@ -297,9 +307,13 @@ impl Pipeline {
         self.committed_at_us = self.beat_started_us;
     }
 
+    /// Whoever owns nothing is not at the end: in a rebalance everybody gives up everything first,
+    /// and the last one to leave the group is handed all that others have not finished.
     fn is_at_end(&mut self) -> Result<bool> {
-        let Some(ends) = &self.ends else { return Ok(false) };
-        for (partition, end) in ends {
+        if !self.parts.schedule.until_end || self.partitions.count() == 0 {
+            return Ok(false);
+        }
+        for (partition, end) in &self.ends {
             if self.partitions.next_offset(*partition).is_some_and(|next| next < *end)
                 && self.log.position(*partition)? < *end
             {

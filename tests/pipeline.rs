@@ -1,6 +1,8 @@
 //! The shipping pipeline over the real embedded log, with faults at its edges: whatever fails, the
 //! topics end up as if nothing had happened.
 
+#[path = "pipeline/assignment.rs"]
+mod assignment;
 mod front;
 #[path = "pipeline/waiting.rs"]
 mod waiting;
