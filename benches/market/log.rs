@@ -76,6 +76,11 @@ impl Log {
 
     /// A consumer of the whole topic from its beginning.
     pub fn consumer(&self, settings: &[(&str, &str)]) -> BaseConsumer {
+        self.consumer_from(Offset::Beginning, settings)
+    }
+
+    /// The same from elsewhere.
+    pub fn consumer_from(&self, offset: Offset, settings: &[(&str, &str)]) -> BaseConsumer {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", &self.bootstrap)
@@ -90,7 +95,7 @@ impl Log {
         let mut assignment = TopicPartitionList::new();
         for partition in 0..self.partitions {
             let partition = i32::try_from(partition).expect("few partitions");
-            let added = assignment.add_partition_offset(&self.topic, partition, Offset::Beginning);
+            let added = assignment.add_partition_offset(&self.topic, partition, offset);
             added.expect("a valid offset");
         }
         consumer.assign(&assignment).expect("assigned");

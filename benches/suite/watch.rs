@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::Consumer;
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::Offset;
 use scylla::client::session::Session;
@@ -63,11 +62,8 @@ fn record(latencies: &mut Latencies, due_us: i64) {
 
 /// Probes of the trades topic, or closed bars of the bars topic, until `over`.
 pub fn topic(stage: Stage, log: &Log, load: &Load, over: &AtomicBool) -> Latencies {
-    let consumer =
-        log.consumer(&[("fetch.wait.max.ms", "500"), ("isolation.level", "read_committed")]);
-    let mut list = consumer.assignment().expect("assigned");
-    list.set_all_offsets(Offset::End).expect("a valid offset");
-    consumer.assign(&list).expect("assigned");
+    let settings = [("fetch.wait.max.ms", "500"), ("isolation.level", "read_committed")];
+    let consumer = log.consumer_from(Offset::End, &settings);
     let (avro, counted, mut found) = (Avro::single_object(), load.counted(), latencies());
     while !over.load(Ordering::Acquire) {
         let Some(message) = consumer.poll(Duration::from_millis(100)) else { continue };
