@@ -51,6 +51,8 @@ public final class BarsJob {
             .start()
             .awaitTermination();
         spark.stop();
+        // The executors' session with Cassandra has threads of its own, which would keep the process for ever.
+        System.exit(0);
     }
 
     private static SparkSession session(Settings settings) {
