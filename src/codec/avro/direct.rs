@@ -154,7 +154,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn both_ways_write_and_read_the_same(trade in trades(), cut in any::<prop::sample::Index>()) {
+        fn both_ways_write_and_read_the_same(
+            trade in trades(),
+            cut in any::<prop::sample::Index>(),
+        ) {
             let (mut direct, mut general) = (Vec::new(), Vec::new());
             write(&trade, &mut direct);
             schema::trade().write(&trade::Reference(&trade), &mut general).expect("encodes");
@@ -168,8 +171,12 @@ mod tests {
 
         /// What is read directly is what the vendor's reader reads, whatever the bytes are.
         #[test]
-        fn garbage_is_never_read_otherwise(mut datum in prop::collection::vec(any::<u8>(), 0..80),
-            trade in trades(), at in any::<prop::sample::Index>(), bits in any::<u8>()) {
+        fn garbage_is_never_read_otherwise(
+            mut datum in prop::collection::vec(any::<u8>(), 0..80),
+            trade in trades(),
+            at in any::<prop::sample::Index>(),
+            bits in any::<u8>(),
+        ) {
             let general = |datum: &[u8]| schema::trade().read(datum);
             if let Some(found) = read(&datum) {
                 let trade::Owned(expected) = general(&datum).expect("the vendor reads it too");
