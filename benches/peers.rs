@@ -50,8 +50,16 @@ const RUNS: usize = 3;
 const FEW: usize = 1_000;
 
 fn number(name: &str, otherwise: usize) -> usize {
-    let parse = |text: String| text.parse().unwrap_or_else(|_| panic!("{name}={text}: a number"));
+    let parse = |text: String| {
+        text.parse().unwrap_or_else(|_| refuse(&format!("{name} is '{text}': a number is wanted")))
+    };
     environment(name).map_or(otherwise, parse)
+}
+
+/// Ends with a line for who asked for what cannot be.
+fn refuse(problem: &str) -> ! {
+    eprintln!("peers: {problem}");
+    std::process::exit(2)
 }
 
 fn main() {
@@ -68,6 +76,7 @@ fn main() {
         println!("peers: no servers or no jars; `make bench-peers` starts and builds them");
         return;
     };
+    let (jobs, runs) = (asked_jobs(), number("TICKSMITH_BENCH_RUNS", RUNS).max(1));
     let scratch = tempfile::tempdir().expect("a directory for the jobs' state");
     let place = Place {
         binary: env!("CARGO_BIN_EXE_ticksmith").into(),
@@ -76,16 +85,17 @@ fn main() {
         jars: jars.into(),
         scratch: scratch.path().to_owned(),
     };
-    let runs = number("TICKSMITH_BENCH_RUNS", RUNS).max(1);
-    Bench { place, servers, jobs: asked_jobs(), runs }.run();
+    Bench { place, servers, jobs, runs }.run();
 }
 
 fn asked_jobs() -> Vec<Job> {
-    let asked = environment("TICKSMITH_BENCH_JOBS");
-    let is_asked = |job: &Job| {
-        asked.as_ref().is_none_or(|names| names.split(',').any(|name| name == job.name()))
+    let Some(asked) = environment("TICKSMITH_BENCH_JOBS") else { return Job::ALL.to_vec() };
+    let named = |name: &str| {
+        let found = Job::ALL.into_iter().find(|job| job.name() == name);
+        let known = Job::ALL.map(Job::name).join(", ");
+        found.unwrap_or_else(|| refuse(&format!("there is no job '{name}'; there are {known}")))
     };
-    Job::ALL.into_iter().filter(is_asked).collect()
+    asked.split(',').map(str::trim).map(named).collect()
 }
 
 struct Bench {

@@ -42,7 +42,7 @@ impl Engine {
         }
         for (index, before) in &before {
             self.tell_gaps(*index, before, &event, effects);
-            self.reassess(*index, effects);
+            self.reassess(*index, |_| true, effects);
         }
         self.settle_confirmed(effects);
         if let Some(watermark_ms) = observed.watermark_ms {
@@ -338,8 +338,8 @@ impl Engine {
     /// The window waits until those are heard of that may still confirm it.
     pub(super) fn await_confirmation(&mut self, index: SymbolIndex, key: SlotKey) {
         let window = self.rules.intervals[key.tier].window_of(key.start_ms);
-        for (connection, end_ms) in self.timeline(index).awaited(window) {
-            self.connections.await_confirmation(connection, end_ms);
+        for connection in self.timeline(index).awaited(window) {
+            self.connections.await_confirmation(connection);
         }
     }
 
@@ -357,19 +357,28 @@ impl Engine {
         }
     }
 
-    /// Tells anew what was unconfirmed at the closing, once the connection used last confirms it.
+    /// Tells anew what was unconfirmed when it was told, as the connection used last confirms more.
+    ///
+    /// Of no other window: who is awaited may be known for one that has been evicted since, and a
+    /// restored engine, which knows of none such, has to tell the same.
     pub(super) fn settle_confirmed(&mut self, effects: &mut Effects) {
         let Some(connection) = self.connections.take_confirmed() else { return };
         for index in self.symbols.fed_by(|fed| fed == connection, &[]) {
-            self.reassess(index, effects);
+            self.reassess(index, |told| !told.is_settled(), effects);
         }
     }
 
-    /// Emits the closed bars of a symbol about which something else is known than was told.
-    fn reassess(&mut self, index: SymbolIndex, effects: &mut Effects) {
+    /// Emits the closed bars of a symbol about which something else is known than was told, of
+    /// those `whose` last word it may be.
+    fn reassess(
+        &mut self,
+        index: SymbolIndex,
+        whose: impl Fn(Completeness) -> bool,
+        effects: &mut Effects,
+    ) {
         let closed = self.symbols.get(index).windows.iter().filter(|(_, slot)| slot.closed);
-        let told: Vec<(SlotKey, Completeness)> =
-            closed.filter_map(|(key, slot)| Some((key, slot.completeness?))).collect();
+        let told = closed.filter_map(|(key, slot)| Some((key, slot.completeness?)));
+        let told: Vec<(SlotKey, Completeness)> = told.filter(|(_, told)| whose(*told)).collect();
         for (key, told) in told {
             let known = self.assess(index, key);
             if is_news(told, known) {

@@ -123,29 +123,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::codec::avro::tests::any_trade;
     use crate::codec::avro::{schema, trade};
-
-    fn trades() -> impl Strategy<Value = Trade> {
-        let text = || proptest::string::string_regex("[A-Z:é/0-9]{0,12}").expect("a pattern");
-        let conditions = prop::option::of(prop::collection::vec(text(), 0..4));
-        let numbers = (any::<f64>(), any::<f64>(), any::<i64>(), any::<i64>(), any::<i64>());
-        let texts = (text(), text(), conditions, any::<i64>());
-        (numbers, texts).prop_map(|(numbers, texts)| {
-            let (price, volume, trade_time_ms, connection, seq) = numbers;
-            let (symbol, feed, conditions, received_at_us) = texts;
-            Trade {
-                symbol,
-                price,
-                volume,
-                trade_time_ms,
-                conditions,
-                connection,
-                seq,
-                received_at_us,
-                feed,
-            }
-        })
-    }
 
     /// Bits of the doubles, so that what is not a number is compared as well.
     fn shown(trade: &Trade) -> String {
@@ -155,7 +134,7 @@ mod tests {
     proptest! {
         #[test]
         fn both_ways_write_and_read_the_same(
-            trade in trades(),
+            trade in any_trade(),
             cut in any::<prop::sample::Index>(),
         ) {
             let (mut direct, mut general) = (Vec::new(), Vec::new());
@@ -173,7 +152,7 @@ mod tests {
         #[test]
         fn garbage_is_never_read_otherwise(
             mut datum in prop::collection::vec(any::<u8>(), 0..80),
-            trade in trades(),
+            trade in any_trade(),
             at in any::<prop::sample::Index>(),
             bits in any::<u8>(),
         ) {

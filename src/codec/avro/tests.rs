@@ -420,7 +420,7 @@ fn an_announced_length_beyond_the_bound_is_refused() {
     assert!(is_definite(&avro.decode_trade(&bytes)));
 }
 
-fn any_trade() -> impl Strategy<Value = Trade> {
+pub(super) fn any_trade() -> impl Strategy<Value = Trade> {
     let numbers = (any::<f64>(), any::<f64>(), any::<i64>(), any::<i64>(), any::<i64>());
     let texts =
         (".{0,12}", ".{0,8}", proptest::option::of(proptest::collection::vec(".{0,3}", 0..5)));
