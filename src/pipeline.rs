@@ -258,7 +258,7 @@ impl Pipeline {
 
     fn batch_bounds(&self) -> (u64, usize) {
         let schedule = &self.parts.schedule;
-        if self.lag_ms <= BEHIND_MS {
+        if self.is_first_beat || self.lag_ms <= BEHIND_MS {
             return (schedule.batch_ms, schedule.batch_records);
         }
         (schedule.batch_ms * CATCH_UP_FACTOR as u64, schedule.batch_records * CATCH_UP_FACTOR)
@@ -273,11 +273,12 @@ impl Pipeline {
         // It may have changed once more meanwhile.
         let assignment = self.partitions.owned();
         events::assigned(&assignment);
-        let Parts { live, clock, .. } = &self.parts;
-        self.partitions.rebuild(&assignment, self.log.as_mut(), live.as_ref(), clock.as_ref())?;
+        // Asked before anything is fetched: an answer waits behind a fetch that waits itself.
         if self.parts.schedule.until_end {
             self.note_ends(&assignment)?;
         }
+        let Parts { live, clock, .. } = &self.parts;
+        self.partitions.rebuild(&assignment, self.log.as_mut(), live.as_ref(), clock.as_ref())?;
         self.parts.live.ready(true, "");
         self.log_is_away = false;
         self.is_first_beat = true;

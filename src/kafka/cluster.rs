@@ -12,6 +12,7 @@ use rdkafka::metadata::Metadata;
 use tracing::warn;
 
 use super::context::PlainContext;
+use super::leaving::Leaving;
 use super::security;
 use super::settings::{Settings, refuse_client};
 use crate::config::Config;
@@ -33,6 +34,9 @@ pub(super) type PartitionCounts = [u32; Topic::ALL.len()];
 
 /// What passes by itself is asked again after this.
 pub(super) const ASK_AGAIN: Duration = Duration::from_millis(300);
+
+/// A client for questions that need its own kind.
+pub(super) type Admin = AdminClient<PlainContext>;
 
 /// A client that belongs to no group and sees uncommitted records' offsets.
 pub(super) struct Cluster {
@@ -197,11 +201,15 @@ pub(super) fn unreachable_broker(bootstrap: &str, reason: &str, error: &KafkaErr
 }
 
 /// Checks once what a session relies on, and returns the partition counts to pin.
-pub(super) fn check_topics(cluster: &Cluster, settings: &Settings) -> Result<PartitionCounts> {
+pub(super) fn check_topics(
+    cluster: &Cluster,
+    settings: &Settings,
+) -> Result<(PartitionCounts, Leaving)> {
     let counts = cluster.partition_counts(settings, &Topic::ALL)?;
     check_same_count(settings, counts)?;
-    check_cleanup_policy(settings)?;
-    Ok(counts)
+    let admin = admin_client(settings)?;
+    check_cleanup_policy(&admin, settings)?;
+    Ok((counts, Leaving::of(admin)))
 }
 
 /// The state of a partition lives in the changelog partition of the same number.
@@ -224,9 +232,9 @@ pub(super) fn check_same_count(settings: &Settings, counts: PartitionCounts) -> 
 }
 
 /// Feed events have null keys and values: compaction would delete them, or refuse them.
-fn check_cleanup_policy(settings: &Settings) -> Result<()> {
+fn check_cleanup_policy(admin: &Admin, settings: &Settings) -> Result<()> {
     let name = settings.name(Topic::Trades);
-    let policy = match topic_settings(settings, name) {
+    let policy = match topic_settings(admin, name) {
         Ok(entries) => entries.into_iter().find(|(setting, _)| setting == "cleanup.policy"),
         // A cluster may forbid the question; the answer is not worth refusing to run.
         Err(Error::Unavailable(reason)) => {
@@ -248,8 +256,7 @@ fn check_cleanup_policy(settings: &Settings) -> Result<()> {
 ///
 /// # Errors
 /// `Unavailable` when the broker does not answer or does not allow it.
-pub(super) fn topic_settings(settings: &Settings, name: &str) -> Result<Vec<(String, String)>> {
-    let admin = admin_client(settings)?;
+pub(super) fn topic_settings(admin: &Admin, name: &str) -> Result<Vec<(String, String)>> {
     let options = AdminOptions::new().request_timeout(Some(ASK_WITHIN));
     let question = [ResourceSpecifier::Topic(name)];
     let answer = wait_for(admin.describe_configs(&question, &options))?;
@@ -265,7 +272,7 @@ pub(super) fn topic_settings(settings: &Settings, name: &str) -> Result<Vec<(Str
     Ok(entries)
 }
 
-pub(super) fn admin_client(settings: &Settings) -> Result<AdminClient<PlainContext>> {
+pub(super) fn admin_client(settings: &Settings) -> Result<Admin> {
     AdminClient::from_config_and_context(&settings.admin(), PlainContext::quiet("admin"))
         .map_err(|error| refuse_client(&error))
 }

@@ -14,6 +14,7 @@ mod committing;
 mod context;
 mod fetch;
 mod lease;
+mod leaving;
 mod member;
 mod moment;
 pub mod overview;

@@ -8,6 +8,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::changelog::ChangelogReader;
 use super::cluster::{Cluster, PartitionCounts, check_topics};
 use super::committing::{Committing, Work};
+use super::leaving::Leaving;
 use super::member::Member;
 use super::moment;
 use super::settings::Settings;
@@ -57,7 +58,7 @@ impl LogFactory for KafkaLogFactory {
     /// `Unavailable` when no broker answers; `Config` when the topics are not as they must be.
     fn open(&mut self) -> Result<Box<dyn Log>> {
         let cluster = Cluster::connect(&self.settings)?;
-        let counts = check_topics(&cluster, &self.settings)?;
+        let (counts, leaving) = check_topics(&cluster, &self.settings)?;
         let (settings, id) = (&self.settings, &self.transactional_id);
         let writers = match settings.kafka.instance_id.as_str() {
             "" => Some(Writers::open(settings, id, counts, &self.clock, &self.stop)?.into()),
@@ -69,6 +70,7 @@ impl LogFactory for KafkaLogFactory {
             committing: None,
             transactional_id: id.clone(),
             changelog: None,
+            leaving,
             cluster,
             counts,
             settings: Arc::clone(&self.settings),
@@ -90,6 +92,8 @@ struct KafkaSession {
     transactional_id: String,
     /// Lives while partitions are being restored.
     changelog: Option<ChangelogReader>,
+    /// What was of use last.
+    leaving: Leaving,
     cluster: Cluster,
     counts: PartitionCounts,
     settings: Arc<Settings>,
@@ -148,7 +152,9 @@ impl Log for KafkaSession {
         on_record: &mut dyn FnMut(RawRecord<'_>) -> Result<()>,
     ) -> Result<Polled> {
         // Whoever polls has finished restoring.
-        self.changelog = None;
+        if let Some(reader) = self.changelog.take() {
+            self.leaving = Leaving::of(reader);
+        }
         let (records, assignment) = self.member()?.receive(limit, wait, on_record)?;
         if assignment.is_some() {
             self.check_partition_count()?;

@@ -188,7 +188,7 @@ fn await_visible(cluster: &Cluster, plan: &TopicPlan) -> Result<()> {
 }
 
 fn compare(settings: &Settings, plan: &TopicPlan, shape: (u32, u32)) -> Result<TopicState> {
-    let found = topic_settings(settings, &plan.name)?;
+    let found = topic_settings(&admin_client(settings)?, &plan.name)?;
     let differences = differences(plan, shape, &found);
     Ok(if differences.is_empty() { TopicState::AsWanted } else { TopicState::Differs(differences) })
 }

@@ -118,6 +118,7 @@ impl Writer {
     }
 
     fn init(&self, bootstrap: &str) -> Result<()> {
+        self.connect();
         self.retrying(INIT_WITHIN, || self.producer.init_transactions(CALL_WITHIN)).map_err(
             |failure| {
                 let (Failure::Abort(reason) | Failure::Lost(reason)) = failure;
@@ -127,6 +128,14 @@ impl Writer {
                 ))
             },
         )
+    }
+
+    /// Transactions need a broker that is connected already. Where there is none yet, librdkafka
+    /// looks again after half a second; a question to the leader of a partition makes one. What
+    /// fails here fails again where it is told.
+    fn connect(&self) {
+        let name = &self.names[Topic::Changelog as usize];
+        let _ = self.producer.client().fetch_watermarks(name, 0, CALL_WITHIN);
     }
 
     fn commit<'a>(
