@@ -39,10 +39,9 @@ pub struct Connections {
     out_of_orderness_ms: i64,
     /// A mark outlives the end of its connection by so much watermark, ms.
     horizon_ms: i64,
-    /// Closed windows wait for a further confirmation of these. Nearly always empty.
-    awaited: Vec<i64>,
-    /// The newest record confirmed the connection used last further than before.
-    is_confirmed_further: bool,
+    /// By connection: the first end of a closed window that waits for its confirmation, ms. Nearly
+    /// always empty.
+    awaited: Vec<(i64, i64)>,
 }
 
 impl Connections {
@@ -55,7 +54,6 @@ impl Connections {
             out_of_orderness_ms,
             horizon_ms,
             awaited: Vec::new(),
-            is_confirmed_further: false,
         }
     }
 
@@ -97,7 +95,7 @@ impl Connections {
     /// An accepted trade of the connection used last. Returns the new watermark if it advanced.
     pub fn accept(&mut self, trade_time_ms: i64) -> Option<i64> {
         let state = self.known.get_mut(self.recent)?;
-        self.is_confirmed_further = confirm(state, Some(trade_time_ms));
+        confirm(state, Some(trade_time_ms));
         if state.feed_time_ms.is_some_and(|newest| newest >= trade_time_ms) {
             return None;
         }
@@ -116,9 +114,9 @@ impl Connections {
         let Some(state) = self.known.get_mut(self.recent) else { return observed };
         if ending(event.kind).is_some() {
             // Nothing more will come of it.
-            self.awaited.retain(|connection| *connection != event.connection);
+            self.awaited.retain(|(connection, _)| *connection != event.connection);
         }
-        self.is_confirmed_further = confirm(state, event.confirmed_feed_time_ms);
+        confirm(state, event.confirmed_feed_time_ms);
         if let (None, Some(feed_time_ms)) = (state.ended_by, event.feed_time_ms) {
             observed.is_dated = state.feed_offset_ms.is_none();
             state.feed_offset_ms = Some(feed_time_ms - event.at_us.div_euclid(1_000));
@@ -178,22 +176,24 @@ impl Connections {
         self.find(connection).is_some_and(|state| state.live)
     }
 
-    /// A closed window waits for a further confirmation of `connection`.
-    pub fn await_confirmation(&mut self, connection: i64) {
-        if !self.awaited.contains(&connection) {
-            self.awaited.push(connection);
+    /// A closed window that ends at `end_ms` waits until `connection` is confirmed so far.
+    pub fn await_confirmation(&mut self, connection: i64, end_ms: i64) {
+        match self.awaited.iter_mut().find(|(awaited, _)| *awaited == connection) {
+            Some((_, first_ms)) => *first_ms = end_ms.min(*first_ms),
+            None => self.awaited.push((connection, end_ms)),
         }
     }
 
-    /// The connection used last, when it is awaited and was confirmed further just now; it is
-    /// awaited no longer.
+    /// The connection used last, when what was awaited of it has come; it is awaited no longer.
     pub fn take_confirmed(&mut self) -> Option<i64> {
-        if self.awaited.is_empty() || !std::mem::take(&mut self.is_confirmed_further) {
+        if self.awaited.is_empty() {
             return None;
         }
         let state = self.known.get(self.recent)?;
-        let index = self.awaited.iter().position(|awaited| *awaited == state.connection)?;
-        Some(self.awaited.swap_remove(index))
+        let index = self.awaited.iter().position(|(connection, end_ms)| {
+            *connection == state.connection && state.confirmed_ms >= Some(*end_ms)
+        })?;
+        Some(self.awaited.swap_remove(index).0)
     }
 
     /// Minimum over the live connections that have a feed time; without any live one (a foreign
@@ -295,14 +295,11 @@ fn end(state: &mut ConnectionState, watermark_ms: i64, cause: GapCause) {
     state.ended_by = Some(cause);
 }
 
-/// A connection that has ended is confirmed no further, whatever a zombie still writes. True when
-/// this one was.
-fn confirm(state: &mut ConnectionState, time_ms: Option<i64>) -> bool {
-    let is_further = state.ended_by.is_none() && time_ms > state.confirmed_ms;
-    if is_further {
-        state.confirmed_ms = time_ms;
+/// A connection that has ended is confirmed no further, whatever a zombie still writes.
+fn confirm(state: &mut ConnectionState, time_ms: Option<i64>) {
+    if state.ended_by.is_none() {
+        state.confirmed_ms = state.confirmed_ms.max(time_ms);
     }
-    is_further
 }
 
 fn ending(kind: FeedEventKind) -> Option<GapCause> {

@@ -97,11 +97,12 @@ impl Timeline {
         gaps
     }
 
-    /// The connections that are still to be heard of within the window.
-    pub fn awaited(&self, window: Window) -> impl Iterator<Item = i64> {
+    /// What is still to be heard of within the window, and by when.
+    pub fn awaited(&self, window: Window) -> impl Iterator<Item = (i64, i64)> {
         let overlaps =
             move |open: &&Stretch| open.from_ms < window.end_ms && open.to_ms > window.start_ms;
-        self.opens.iter().filter(overlaps).map(|open| open.connection)
+        let opens = self.opens.iter().filter(overlaps);
+        opens.map(move |open| (open.connection, open.to_ms.min(window.end_ms)))
     }
 
     /// What the window gets out of it.

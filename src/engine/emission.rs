@@ -22,7 +22,7 @@ impl Engine {
         while let Some(due) = self.agenda.pop_due(watermark_ms) {
             match due.action {
                 Action::Close => self.close(due.symbol, due.key, effects),
-                Action::Evict => self.evict(due.symbol, due.key),
+                Action::Evict => self.evict(due.symbol, due.key, effects),
             }
         }
     }
@@ -107,7 +107,8 @@ impl Engine {
         effects.bars.extend(self.bar(index, key, BarState::Closed));
     }
 
-    fn evict(&mut self, index: SymbolIndex, key: SlotKey) {
+    fn evict(&mut self, index: SymbolIndex, key: SlotKey, effects: &mut Effects) {
+        self.tell_last(index, key, effects);
         let intervals = &self.rules.intervals;
         let symbol = self.symbols.get_mut(index);
         let changed = symbol.windows.evict(key, intervals);

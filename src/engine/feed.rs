@@ -42,7 +42,7 @@ impl Engine {
         }
         for (index, before) in &before {
             self.tell_gaps(*index, before, &event, effects);
-            self.reassess(*index, |_| true, effects);
+            self.reassess(*index, is_news, effects);
         }
         self.settle_confirmed(effects);
         if let Some(watermark_ms) = observed.watermark_ms {
@@ -338,8 +338,8 @@ impl Engine {
     /// The window waits until those are heard of that may still confirm it.
     pub(super) fn await_confirmation(&mut self, index: SymbolIndex, key: SlotKey) {
         let window = self.rules.intervals[key.tier].window_of(key.start_ms);
-        for connection in self.timeline(index).awaited(window) {
-            self.connections.await_confirmation(connection);
+        for (connection, end_ms) in self.timeline(index).awaited(window) {
+            self.connections.await_confirmation(connection, end_ms);
         }
     }
 
@@ -357,36 +357,46 @@ impl Engine {
         }
     }
 
-    /// Tells anew what was unconfirmed when it was told, as the connection used last confirms more.
+    /// Tells anew what was unconfirmed when it was told, once the connection used last confirms it.
     ///
-    /// Of no other window: who is awaited may be known for one that has been evicted since, and a
-    /// restored engine, which knows of none such, has to tell the same.
+    /// Only of windows for which nothing more is awaited: that this connection was awaited so early
+    /// may be for a window evicted since, of which a restored engine knows nothing.
     pub(super) fn settle_confirmed(&mut self, effects: &mut Effects) {
         let Some(connection) = self.connections.take_confirmed() else { return };
         for index in self.symbols.fed_by(|fed| fed == connection, &[]) {
-            self.reassess(index, |told| !told.is_settled(), effects);
+            self.reassess(index, settles, effects);
         }
     }
 
-    /// Emits the closed bars of a symbol about which something else is known than was told, of
-    /// those `whose` last word it may be.
+    /// Emits the closed bars of a symbol about which something else is known than was told, where
+    /// that `is_due`.
     fn reassess(
         &mut self,
         index: SymbolIndex,
-        whose: impl Fn(Completeness) -> bool,
+        is_due: impl Fn(Completeness, Completeness) -> bool,
         effects: &mut Effects,
     ) {
         let closed = self.symbols.get(index).windows.iter().filter(|(_, slot)| slot.closed);
-        let told = closed.filter_map(|(key, slot)| Some((key, slot.completeness?)));
-        let told: Vec<(SlotKey, Completeness)> = told.filter(|(_, told)| whose(*told)).collect();
+        let told: Vec<(SlotKey, Completeness)> =
+            closed.filter_map(|(key, slot)| Some((key, slot.completeness?))).collect();
         for (key, told) in told {
             let known = self.assess(index, key);
-            if is_news(told, known) {
+            if is_due(told, known) {
                 self.tell_anew(index, key, known, effects);
             }
             if !known.is_settled() {
                 self.await_confirmation(index, key);
             }
+        }
+    }
+
+    /// What is known of a window that is forgotten while it still waits.
+    pub(super) fn tell_last(&mut self, index: SymbolIndex, key: SlotKey, effects: &mut Effects) {
+        let slot = self.symbols.get(index).windows.get(key);
+        let told = slot.and_then(|slot| slot.completeness).filter(|told| !told.is_settled());
+        let known = self.assess(index, key);
+        if told.is_some_and(|told| is_news(told, known)) {
+            self.tell_anew(index, key, known, effects);
         }
     }
 
@@ -412,6 +422,11 @@ impl Engine {
 fn is_news(told: Completeness, known: Completeness) -> bool {
     let moved = told.gap_ms != known.gap_ms || told.up_ms.is_some() != known.up_ms.is_some();
     moved || is_worse(told, known) || (known.is_settled() && told != known)
+}
+
+/// What was awaited has come.
+fn settles(told: Completeness, known: Completeness) -> bool {
+    !told.is_settled() && known.is_settled()
 }
 
 /// More was claimed than is known now.
