@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Parser, ValueEnum};
 
 const AFTER_HELP: &str = "\
@@ -22,13 +23,13 @@ pub struct Options {
     #[arg(long, value_name = "PARTS", value_delimiter = ',')]
     pub only: Vec<Part>,
     /// Runs of each case
-    #[arg(long, value_name = "NUMBER", default_value_t = 5)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 5, value_parser = some())]
     pub runs: usize,
     /// Rounds before those that count: the servers are Java, which compiles what it has seen often
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub warm_up: usize,
     /// Trades of the runs that reach no table
-    #[arg(long, value_name = "NUMBER", default_value_t = 3_000_000)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 3_000_000, value_parser = some())]
     pub trades: usize,
     /// Trades of the runs that reach the tables, if fewer
     #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000)]
@@ -93,4 +94,9 @@ impl Options {
     pub fn wants_any(&self, parts: &[Part]) -> bool {
         parts.iter().any(|part| self.wants(*part))
     }
+}
+
+/// At least one.
+fn some() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
 }
