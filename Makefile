@@ -212,7 +212,7 @@ instructions: ## Count each step's instructions; fails when one takes 5 % more t
 
 bench-peers: ## The same bars by Flink, Kafka Streams and Spark beside ticksmith (TICKSMITH_BENCH_JOBS=ticksmith,flink)
 	@$(NEED) cargo cc java maven
+	TICKSMITH_PEERS= cargo bench --locked --bench peers > /dev/null
 	rm -rf target/peers/*/lib
 	mvn -B -q -f benches/peers/pom.xml package
-	cargo bench --locked --bench peers --no-run
 	TICKSMITH_PEERS=$(abspath target)/peers scripts/with-services.sh cargo bench --locked --bench peers -- $(ARGS)

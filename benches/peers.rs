@@ -49,11 +49,29 @@ const RUNS: usize = 3;
 /// What is left of a pass over so few is starting and stopping.
 const FEW: usize = 1_000;
 
-fn number(name: &str, otherwise: usize) -> usize {
-    let parse = |text: String| {
-        text.parse().unwrap_or_else(|_| refuse(&format!("{name} is '{text}': a number is wanted")))
-    };
-    environment(name).map_or(otherwise, parse)
+/// What the environment asks for.
+struct Size {
+    trades: usize,
+    /// 0: no tables.
+    table_trades: usize,
+    runs: usize,
+}
+
+impl Size {
+    fn asked() -> Self {
+        Self {
+            trades: number("TICKSMITH_BENCH_TRADES", 1, TRADES),
+            table_trades: number("TICKSMITH_BENCH_TABLE_TRADES", 0, TABLE_TRADES),
+            runs: number("TICKSMITH_BENCH_RUNS", 1, RUNS),
+        }
+    }
+}
+
+fn number(name: &str, least: usize, otherwise: usize) -> usize {
+    let Some(text) = environment(name) else { return otherwise };
+    let number = text.parse().ok().filter(|number| *number >= least);
+    let wanted = format!("{name} is '{text}': a whole number from {least} on is wanted");
+    number.unwrap_or_else(|| refuse(&wanted))
 }
 
 /// Ends with a line for who asked for what cannot be.
@@ -67,6 +85,7 @@ fn main() {
     if std::env::args().any(|argument| argument == "--list") {
         return;
     }
+    let (jobs, size) = (asked_jobs(), Size::asked());
     let (Some(kafka), Some(cassandra), Some(servers), Some(jars)) = (
         environment("TICKSMITH_TEST_KAFKA"),
         environment("TICKSMITH_TEST_CASSANDRA"),
@@ -76,7 +95,6 @@ fn main() {
         println!("peers: no servers or no jars; `make bench-peers` starts and builds them");
         return;
     };
-    let (jobs, runs) = (asked_jobs(), number("TICKSMITH_BENCH_RUNS", RUNS).max(1));
     let scratch = tempfile::tempdir().expect("a directory for the jobs' state");
     let place = Place {
         binary: env!("CARGO_BIN_EXE_ticksmith").into(),
@@ -85,7 +103,7 @@ fn main() {
         jars: jars.into(),
         scratch: scratch.path().to_owned(),
     };
-    Bench { place, servers, jobs, runs }.run();
+    Bench { place, servers, jobs, size }.run();
 }
 
 fn asked_jobs() -> Vec<Job> {
@@ -102,7 +120,7 @@ struct Bench {
     place: Place,
     servers: Servers,
     jobs: Vec<Job>,
-    runs: usize,
+    size: Size,
 }
 
 /// A loaded topic and what is to come of it.
@@ -118,11 +136,10 @@ impl Bench {
             assert!(self.place.has(*job), "{}: no jars in {:?}", job.name(), self.place.jars);
         }
         let few = self.load("trades-few", FEW);
-        let bars = self.load("trades-bars", number("TICKSMITH_BENCH_TRADES", TRADES));
+        let bars = self.load("trades-bars", self.size.trades);
         self.mode("bars only", &bars, &few, false);
-        let with_tables = number("TICKSMITH_BENCH_TABLE_TRADES", TABLE_TRADES);
-        if with_tables > 0 {
-            let tables = self.load("trades-tables", with_tables);
+        if self.size.table_trades > 0 {
+            let tables = self.load("trades-tables", self.size.table_trades);
             self.mode("bronze + silver + gold in Cassandra", &tables, &few, true);
         }
     }
@@ -150,7 +167,7 @@ impl Bench {
     /// Round by round, so that a slow minute of the machine does not hit one job alone.
     fn mode(&self, mode: &str, workload: &Workload, few: &Workload, has_tables: bool) {
         let mut rows: Vec<Vec<Row>> = vec![Vec::new(); self.jobs.len()];
-        for run in 0..self.runs {
+        for run in 0..self.size.runs {
             for (job, rows) in self.jobs.iter().zip(&mut rows) {
                 let start_up = self.pass(*job, few, run, has_tables);
                 let measured = self.pass(*job, workload, run, has_tables);

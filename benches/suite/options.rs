@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::builder::RangedU64ValueParser;
-use clap::{Parser, ValueEnum};
+use clap::{Parser, ValueEnum, value_parser};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -32,21 +32,28 @@ pub struct Options {
     #[arg(long, value_name = "NUMBER", default_value_t = 3_000_000, value_parser = some())]
     pub trades: usize,
     /// Trades of the runs that reach the tables, if fewer
-    #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000, value_parser = some())]
     pub table_trades: usize,
     /// Numbers of symbols
-    #[arg(long, value_name = "NUMBERS", value_delimiter = ',', default_value = "500,10000")]
+    #[arg(
+        long,
+        value_name = "NUMBERS",
+        value_delimiter = ',',
+        default_value = "500,10000",
+        value_parser = some()
+    )]
     pub symbols: Vec<usize>,
     /// Trades per second at which latency is measured
     #[arg(
         long,
         value_name = "NUMBERS",
         value_delimiter = ',',
-        default_value = "1000,5000,20000,50000"
+        default_value = "1000,5000,20000,50000",
+        value_parser = value_parser!(u32).range(1..)
     )]
     pub rates: Vec<u32>,
     /// How long latency is measured at each rate
-    #[arg(long, value_name = "SECONDS", default_value_t = 40)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 40, value_parser = value_parser!(u64).range(1..))]
     pub seconds: u64,
     /// Write the result here as well
     #[arg(long, value_name = "FILE")]

@@ -394,8 +394,10 @@ impl Engine {
     pub(super) fn tell_last(&mut self, index: SymbolIndex, key: SlotKey, effects: &mut Effects) {
         let slot = self.symbols.get(index).windows.get(key);
         let told = slot.and_then(|slot| slot.completeness).filter(|told| !told.is_settled());
+        // Nearly every window has heard its last word already.
+        let Some(told) = told else { return };
         let known = self.assess(index, key);
-        if told.is_some_and(|told| is_news(told, known)) {
+        if is_news(told, known) {
             self.tell_anew(index, key, known, effects);
         }
     }
