@@ -53,7 +53,12 @@ pub struct Options {
     )]
     pub rates: Vec<u32>,
     /// How long latency is measured at each rate
-    #[arg(long, value_name = "SECONDS", default_value_t = 40, value_parser = value_parser!(u64).range(1..))]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 40,
+        value_parser = value_parser!(u64).range(1..)
+    )]
     pub seconds: u64,
     /// Write the result here as well
     #[arg(long, value_name = "FILE")]

@@ -81,7 +81,10 @@ kafka_java() {
 
 kafka_spawn() {
   kafka_format
-  spawn kafka "$JAVA" "$(mark_of kafka)" -Xms256m "-Xmx$KAFKA_HEAP" -XX:+ExitOnOutOfMemoryError \
+  # The collector as Kafka's own start script sets it up, with a heap of one size: left to grow step by step it stays so
+  # small that Java marks it again and again.
+  spawn kafka "$JAVA" "$(mark_of kafka)" "-Xms$KAFKA_HEAP" "-Xmx$KAFKA_HEAP" -XX:+UseG1GC -XX:MaxGCPauseMillis=20 \
+    -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent -XX:+ExitOnOutOfMemoryError \
     -Djava.awt.headless=true -Dlog4j2.configurationFile="$REPO/scripts/infra/kafka/log4j2.xml" \
     -cp "$(jars_dir kafka)/*" kafka.Kafka "$INFRA_DIR/kafka/server.properties"
 }
