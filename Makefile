@@ -215,4 +215,4 @@ bench-peers: ## The same bars by Flink, Kafka Streams and Spark beside ticksmith
 	TICKSMITH_PEERS= cargo bench --locked --bench peers > /dev/null
 	rm -rf target/peers/*/lib
 	mvn -B -q -f benches/peers/pom.xml package
-	TICKSMITH_PEERS=$(abspath target)/peers scripts/with-services.sh cargo bench --locked --bench peers -- $(ARGS)
+	TICKSMITH_PEERS=$(abspath target)/peers scripts/bench-services.sh cargo bench --locked --bench peers -- $(ARGS)

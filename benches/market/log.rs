@@ -1,9 +1,11 @@
 //! Topics of a real Kafka: filled with the market, and read.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -12,6 +14,7 @@ use ticksmith::model::{Trade, partition_for_key};
 
 /// Far beyond what anything here takes.
 const PATIENCE: Duration = Duration::from_secs(600);
+const ASK_EVERY: Duration = Duration::from_millis(10);
 
 /// A topic and its partitions.
 #[derive(Debug, Clone)]
@@ -52,26 +55,48 @@ impl Log {
         producer.flush(PATIENCE).expect("everything is acknowledged");
     }
 
-    /// Hands every committed record to `take`, partition by partition in order.
+    /// Hands every committed record to `take`, partition by partition in order, once nobody writes
+    /// any more.
     pub fn each_committed(&self, mut take: impl FnMut(&BorrowedMessage<'_>)) {
+        self.await_markers();
         let consumer = self.consumer(&[("enable.partition.eof", "true")]);
-        let mut open = self.partitions;
-        while open > 0 {
+        let mut ended = BTreeSet::new();
+        while ended.len() < self.partitions as usize {
             match consumer.poll(PATIENCE).expect("a record or an end") {
                 Ok(message) => take(&message),
-                Err(rdkafka::error::KafkaError::PartitionEOF(_)) => open -= 1,
+                Err(KafkaError::PartitionEOF(partition)) => {
+                    ended.insert(partition);
+                }
                 Err(problem) => panic!("{}: {problem}", self.topic),
             }
         }
     }
 
+    /// A broker answers a commit before its markers are in all partitions; until then a reader is
+    /// told an end that lies before the last transaction.
+    fn await_markers(&self) {
+        let all = self.consumer(&[("isolation.level", "read_uncommitted")]);
+        let committed = self.consumer(&[("isolation.level", "read_committed")]);
+        let deadline = Instant::now() + PATIENCE;
+        for partition in 0..self.partitions {
+            let end = self.end(&all, partition);
+            while self.end(&committed, partition) < end {
+                assert!(Instant::now() < deadline, "{}: a transaction stays open", self.topic);
+                std::thread::sleep(ASK_EVERY);
+            }
+        }
+    }
+
+    /// The offset after the last record, as far as the consumer is let.
+    fn end(&self, consumer: &BaseConsumer, partition: u32) -> i64 {
+        let partition = i32::try_from(partition).expect("few partitions");
+        let marks = consumer.fetch_watermarks(&self.topic, partition, PATIENCE);
+        marks.expect("the broker answers").1
+    }
+
     fn is_empty(&self) -> bool {
         let consumer = self.consumer(&[]);
-        (0..self.partitions).all(|partition| {
-            let partition = i32::try_from(partition).expect("few partitions");
-            let marks = consumer.fetch_watermarks(&self.topic, partition, PATIENCE);
-            marks.expect("the broker answers").1 == 0
-        })
+        (0..self.partitions).all(|partition| self.end(&consumer, partition) == 0)
     }
 
     /// A consumer of the whole topic from its beginning.

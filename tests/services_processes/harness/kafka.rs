@@ -1,6 +1,6 @@
 //! How far a topic goes, and how far a group has come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -60,11 +60,14 @@ impl Observer {
             added.map_err(|error| error.to_string())?;
         }
         self.consumer.assign(&all).map_err(|error| error.to_string())?;
-        let (mut records, mut ended) = (0, 0);
-        while ended < partitions.len() {
+        // A partition that grows meanwhile ends more than once.
+        let (mut records, mut ended) = (0, BTreeSet::new());
+        while ended.len() < partitions.len() {
             match self.consumer.poll(ANSWER_WITHIN) {
                 Some(Ok(_)) => records += 1,
-                Some(Err(KafkaError::PartitionEOF(_))) => ended += 1,
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    ended.insert(partition);
+                }
                 Some(Err(error)) => return Err(error.to_string()),
                 None => return Err("the broker is silent".into()),
             }
