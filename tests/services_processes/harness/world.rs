@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::foreign::{self, output_of};
@@ -348,8 +349,13 @@ pub fn address_in(said: &str) -> Option<String> {
     Some(rest.split(['/', '?', ':', ' ']).take(2).collect::<Vec<_>>().join(":"))
 }
 
-/// A port that was free a moment ago.
+/// A port that nobody has and nobody was given before. It lies below those that the kernel hands
+/// out to outgoing connections: one of theirs is taken again before the process that it is for.
 pub fn free_port() -> String {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("an address").port().to_string()
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    // Another run beside this one looks elsewhere.
+    let first = 10_000 + (std::process::id() % 8_000) as u16;
+    let mut ports = std::iter::repeat_with(|| first + GIVEN.fetch_add(1, Ordering::Relaxed));
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    ports.find(is_free).expect("a free port").to_string()
 }
