@@ -144,7 +144,7 @@ fn oracle_bars(
     for (position, trade) in trades.iter().enumerate() {
         for interval in intervals {
             let start_ms = interval.window_of(trade.trade_time_ms).start_ms;
-            let key = (trade.symbol.clone(), interval.length_ms(), start_ms);
+            let key = (trade.symbol.to_string(), interval.length_ms(), start_ms);
             groups.entry(key).or_default().push((position, trade));
         }
     }

@@ -99,7 +99,7 @@ impl Log {
             price,
             volume: of.0,
             trade_time_ms: ms(at_s),
-            conditions: Some(of.1.iter().map(|code| (*code).to_owned()).collect()),
+            conditions: Some(of.1.iter().map(|code| (*code).into()).collect()),
             connection,
             seq,
             received_at_us: ms(came_s) * 1_000,

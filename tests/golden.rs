@@ -132,11 +132,11 @@ impl Bench {
             price: words[2].parse().expect("a price"),
             volume: words[3].parse().expect("a volume"),
             trade_time_ms: time_ms(words[1]),
-            conditions: codes.map(|codes| codes.split(',').map(str::to_owned).collect()),
+            conditions: codes.map(|codes| codes.split(',').map(Into::into).collect()),
             connection,
             seq,
             received_at_us: time_ms(option(words, "received").unwrap_or("23:59:59")) * 1_000,
-            feed: format!("test/{connection}"),
+            feed: format!("test/{connection}").into(),
         };
         let input = Input::Trade { origin: self.origin(), key: Some(words[0].as_bytes()), trade };
         self.engine.step(input, effects)

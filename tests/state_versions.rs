@@ -79,7 +79,7 @@ impl Script {
             price: 100.25 + (seq * 37 % 23) as f64 / 8.0,
             volume: 0.5 + (seq % 5) as f64,
             trade_time_ms: at_ms - behind_ms,
-            conditions: Some(codes.iter().map(|code| (*code).to_owned()).collect()),
+            conditions: Some(codes.iter().map(|code| (*code).into()).collect()),
             connection,
             seq,
             received_at_us: at_ms * 1_000 + 40_000,

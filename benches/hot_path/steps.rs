@@ -52,7 +52,7 @@ impl Material {
             let mut value = Vec::new();
             avro.encode_trade(trade, &mut value).expect("encodes");
             let origin = Origin { partition, offset: *offset - 1 };
-            Record { origin, key: trade.symbol.clone(), value }
+            Record { origin, key: trade.symbol.to_string(), value }
         };
         let records = trades.iter().map(record).collect();
         let frames = trades.chunks(FRAME_TRADES).map(frame).collect();

@@ -3,7 +3,7 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use ticksmith::model::Trade;
+use ticksmith::model::{Conditions, Trade};
 
 /// A Monday, nine thirty in New York: the session opens.
 pub const START_MS: i64 = 1_710_163_800_000;
@@ -73,7 +73,7 @@ impl Generator {
         let ticks = self.random.random_range(-3..=3);
         self.prices[rank] = (self.prices[rank] + f64::from(ticks) / 100.0).max(1.0);
         Trade {
-            symbol: self.names[rank].clone(),
+            symbol: self.names[rank].as_str().into(),
             price: (self.prices[rank] * 100.0).round() / 100.0,
             volume: f64::from(self.random.random_range(1..400)),
             trade_time_ms: now_us / 1_000 - self.behind_ms(),
@@ -94,14 +94,14 @@ impl Generator {
         }
     }
 
-    fn conditions(&mut self) -> Option<Vec<String>> {
+    fn conditions(&mut self) -> Option<Conditions> {
         let codes: &[&str] = match self.random.random_range(0..100) {
             0..45 => &["1", "12"],
             45..60 => &["1", "8"],
             60..62 => &["1", "30"],
             _ => &["1"],
         };
-        Some(codes.iter().map(|code| (*code).to_owned()).collect())
+        Some(codes.iter().map(|code| (*code).into()).collect())
     }
 }
 

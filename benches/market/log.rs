@@ -45,7 +45,7 @@ impl Log {
             value.clear();
             avro.encode_trade(&trade, &mut value).expect("encodes");
             let partition = partition_for_key(trade.symbol.as_bytes(), self.partitions);
-            let mut record = BaseRecord::to(&self.topic).key(&trade.symbol).payload(&value);
+            let mut record = BaseRecord::to(&self.topic).key(trade.symbol.as_str()).payload(&value);
             record.partition = Some(partition);
             while let Err((_, back)) = producer.send(record) {
                 record = back;

@@ -101,7 +101,7 @@ impl Oracle {
                 Verdict::Late => oracle.late += 1,
                 Verdict::Merged => {
                     partition.merge(&trade, arrival);
-                    *oracle.merged.entry(trade.symbol).or_default() += 1;
+                    *oracle.merged.entry(trade.symbol.into()).or_default() += 1;
                 }
             }
         }
@@ -174,7 +174,7 @@ impl Partition {
     fn merge(&mut self, trade: &Trade, arrival: usize) {
         for length_ms in INTERVALS_MS {
             let start_ms = trade.trade_time_ms.div_euclid(length_ms) * length_ms;
-            let key = (trade.symbol.clone(), length_ms, start_ms);
+            let key = (trade.symbol.to_string(), length_ms, start_ms);
             self.windows.entry(key).or_default().add(trade, arrival);
         }
     }

@@ -68,9 +68,9 @@ impl Load {
             let mut trades = Vec::with_capacity(FRAME_TRADES);
             if probe_us <= frame_us {
                 trades.extend(market.next());
-                trades[0].symbol.clone_from(&self.probes[(probes % 6) as usize]);
+                trades[0].symbol = self.probes[(probes % 6) as usize].as_str().into();
                 trades[0].volume = probes as f64 + 1.0;
-                trades[0].conditions = Some(vec!["1".into()]);
+                trades[0].conditions = Some(["1".into()].into_iter().collect());
                 probes += 1;
             } else {
                 trades.extend(market.by_ref().take(FRAME_TRADES));

@@ -174,11 +174,11 @@ fn event(avro: &Avro, kind: FeedEventKind, seq: i64, partition: u32, symbols: us
 fn trade(avro: &Avro, number: usize, symbols: usize) -> OutRecord {
     let (name, at_ms) = (symbol(number % symbols), number as i64 * 60_000 / symbols as i64);
     let trade = Trade {
-        symbol: name.clone(),
+        symbol: name.as_str().into(),
         price: 100.0 + (number % 97) as f64 / 8.0,
         volume: 1.0 + (number % 7) as f64,
         trade_time_ms: START_MS + at_ms,
-        conditions: Some(vec!["1".into()]),
+        conditions: Some(["1".into()].into_iter().collect()),
         connection: 1,
         seq: 3 + number as i64,
         received_at_us: (START_MS + at_ms) * 1_000,

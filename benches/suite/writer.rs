@@ -116,7 +116,7 @@ fn batches(symbols: usize, trades: usize) -> Vec<Arc<Vec<Cells>>> {
 fn cells(trade: &Trade, log_offset: i64) -> Cells {
     let bucket = trade.trade_time_ms / 1_000 / BUCKET_S;
     Cells {
-        symbol: trade.symbol.clone(),
+        symbol: trade.symbol.to_string(),
         bucket: i32::try_from(bucket).expect("before the year 40,000"),
         ts: CqlTimestamp(trade.trade_time_ms),
         connection: trade.connection,
@@ -125,7 +125,7 @@ fn cells(trade: &Trade, log_offset: i64) -> Cells {
         volume: trade.volume,
         conditions: trade.conditions.iter().flatten().cloned().collect::<Vec<_>>().join(","),
         received_at: CqlTimestamp(trade.received_at_us / 1_000),
-        feed: trade.feed.clone(),
+        feed: trade.feed.to_string(),
         disposition: "merged",
         reason: "",
         session: "regular",

@@ -3,10 +3,11 @@
 
 use std::borrow::Cow;
 
+use compact_str::CompactString;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::model::{Element, FeedTrade, Frame, MalformedElement};
+use crate::model::{Conditions, Element, FeedTrade, Frame, MalformedElement};
 
 #[derive(Deserialize)]
 #[serde(expecting = "a frame")]
@@ -34,15 +35,14 @@ struct SoundFrame<'a> {
 #[derive(Deserialize)]
 #[serde(expecting = "a trade")]
 struct RawElement<'a> {
-    #[serde(borrow)]
-    s: Cow<'a, str>,
+    s: CompactString,
     #[serde(borrow)]
     p: &'a RawValue,
     #[serde(borrow)]
     v: &'a RawValue,
     t: i64,
     #[serde(default)]
-    c: Option<Vec<String>>,
+    c: Option<Conditions>,
 }
 
 /// Takes one message apart. Never fails: what cannot be read comes back as `Malformed`.
@@ -197,7 +197,7 @@ fn trade_of(element: RawElement<'_>) -> Result<FeedTrade, String> {
     let (price, inexact_price) = number(element.p.get()).ok_or("`p` is not a number")?;
     let (volume, inexact_volume) = number(element.v.get()).ok_or("`v` is not a number")?;
     Ok(FeedTrade {
-        symbol: element.s.into_owned(),
+        symbol: element.s,
         price,
         volume,
         trade_time_ms: element.t,
@@ -275,8 +275,8 @@ mod tests {
             (r#"{"p":1,"s":"A","t":1,"v":1}"#, None),
         ];
         for (raw, expected) in cases {
-            let expected: Option<Vec<String>> =
-                expected.map(|codes| codes.iter().map(ToString::to_string).collect());
+            let expected: Option<Conditions> =
+                expected.map(|codes| codes.iter().copied().map(Into::into).collect());
             assert_eq!(only_trade(raw).conditions, expected, "{raw}");
         }
     }

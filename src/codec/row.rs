@@ -3,10 +3,13 @@
 
 use std::hash::{Hash, Hasher};
 
+use compact_str::CompactString;
 use rustc_hash::FxHashMap;
 
 use crate::error::{Error, Result};
-use crate::model::{Amount, Bar, Disposition, FeedEvent, FeedGap, Interval, Judged, Trade};
+use crate::model::{
+    Amount, Bar, Conditions, Disposition, FeedEvent, FeedGap, Interval, Judged, Trade,
+};
 
 /// Length of one partition of a symbol's trades, ms. A symbol with 5 million trades a day fills
 /// about 5 MB in it on average, and 90 MB when twenty times as many come in a burst.
@@ -146,8 +149,8 @@ pub fn gap_age_s(gap: &FeedGap, now_us: i64) -> i64 {
 
 /// Sale conditions as one text: codes with commas between them, as people expect to read them, or
 /// a JSON array when a code would make that ambiguous.
-pub fn write_conditions(codes: &[String], text: &mut String) {
-    let plain = |code: &String| !code.is_empty() && !code.contains([',', '[', '"']);
+pub fn write_conditions(codes: &[CompactString], text: &mut String) {
+    let plain = |code: &CompactString| !code.is_empty() && !code.contains([',', '[', '"']);
     if !codes.iter().all(plain) {
         // Strings always have a JSON form.
         text.push_str(&serde_json::to_string(codes).unwrap_or_default());
@@ -162,11 +165,11 @@ pub fn write_conditions(codes: &[String], text: &mut String) {
 }
 
 /// The inverse of `write_conditions`; `None` for a text that it never writes.
-pub fn parse_conditions(text: &str) -> Option<Vec<String>> {
+pub fn parse_conditions(text: &str) -> Option<Conditions> {
     match text {
-        "" => Some(Vec::new()),
+        "" => Some(Conditions::new()),
         json if json.starts_with('[') => serde_json::from_str(json).ok(),
-        plain => Some(plain.split(',').map(str::to_owned).collect()),
+        plain => Some(plain.split(',').map(CompactString::from).collect()),
     }
 }
 
@@ -249,7 +252,7 @@ mod tests {
     #[test]
     fn conditions_survive_the_way_through_text() {
         for codes in [&[][..], &["1"], &["1", "41"], &[""], &["a,b", "c"], &["[x"], &["\""]] {
-            let codes: Vec<String> = codes.iter().map(|code| (*code).to_owned()).collect();
+            let codes: Conditions = codes.iter().copied().map(Into::into).collect();
             let mut text = String::new();
             write_conditions(&codes, &mut text);
             assert_eq!(parse_conditions(&text), Some(codes), "{text}");

@@ -3,6 +3,8 @@
 //! The table is `config/sale_conditions.csv`, after the consolidated tape plans; codes combine by
 //! AND, so one "no" disqualifies.
 
+use compact_str::CompactString;
+
 use crate::error::{Error, Result};
 use crate::model::{ExclusionReason, Session};
 
@@ -277,7 +279,7 @@ impl ConditionTable {
     }
 
     /// What a trade with these codes may update. `session` is that of its own New York time.
-    pub fn judge(&self, codes: &[String], policy: Policy, session: Session) -> Eligibility {
+    pub fn judge(&self, codes: &[CompactString], policy: Policy, session: Session) -> Eligibility {
         if policy == Policy::All || codes.is_empty() {
             return Eligibility::FULL;
         }
@@ -288,9 +290,9 @@ impl ConditionTable {
     /// Those of the codes that no row settles under the policy, to be counted by code.
     pub fn unknown<'a>(
         &self,
-        codes: &'a [String],
+        codes: &'a [CompactString],
         policy: Policy,
-    ) -> impl Iterator<Item = &'a String> {
+    ) -> impl Iterator<Item = &'a CompactString> {
         // Hours settle nothing, so either reading of the policy tells.
         let rights = &self.rights[Reading::index(policy, true)];
         codes
@@ -351,10 +353,11 @@ fn unknown_reason(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Conditions;
 
     fn judge(codes: &[&str], policy: Policy, session: Session) -> (Last, bool, bool) {
         let table = ConditionTable::built_in().expect("the built-in table parses");
-        let codes: Vec<String> = codes.iter().map(|code| (*code).to_owned()).collect();
+        let codes: Conditions = codes.iter().copied().map(Into::into).collect();
         let judged = table.judge(&codes, policy, session);
         (judged.last, judged.high_low, judged.volume)
     }
@@ -385,7 +388,7 @@ mod tests {
     fn the_reason_is_that_of_the_disqualifying_code() {
         let table = ConditionTable::built_in().expect("the built-in table parses");
         let reason = |codes: &[&str]| {
-            let codes: Vec<String> = codes.iter().map(|code| (*code).to_owned()).collect();
+            let codes: Conditions = codes.iter().copied().map(Into::into).collect();
             table.judge(&codes, Policy::Sip, Session::Regular).reason
         };
         assert_eq!(reason(&["1", "8", "12"]), ExclusionReason::OddLot);
@@ -402,7 +405,7 @@ mod tests {
         {
             assert_eq!(judge(&[code], Policy::Sip, Session::Regular), unknown, "'{code}'");
             let table = ConditionTable::built_in().expect("the built-in table parses");
-            let codes = [code.to_owned(), "1".to_owned()];
+            let codes = [code.into(), "1".into()];
             let counted: Vec<_> = table.unknown(&codes, Policy::Sip).collect();
             assert_eq!(counted, [code], "counted by its text");
         }
@@ -411,7 +414,7 @@ mod tests {
     #[test]
     fn an_open_cell_counts_as_unknown_under_the_policy_that_reads_it() {
         let table = ConditionTable::built_in().expect("the built-in table parses");
-        let codes = ["11".to_owned(), "38".to_owned(), "40".to_owned()];
+        let codes = ["11", "38", "40"].map(Into::into);
         let counted = |policy| table.unknown(&codes, policy).cloned().collect::<Vec<_>>();
         assert_eq!(counted(Policy::Sip), ["38", "40"]);
         assert_eq!(counted(Policy::Conservative), ["11", "38", "40"]);
@@ -424,7 +427,7 @@ mod tests {
         let table = ConditionTable::parse(text, "mine.csv").expect("parses");
         assert_eq!(table.version(), 7);
         let judge = |code: &str, session| {
-            let judged = table.judge(&[code.to_owned()], Policy::Sip, session);
+            let judged = table.judge(&[code.into()], Policy::Sip, session);
             (judged.last, judged.high_low, judged.volume)
         };
         assert_eq!(judge("12", Session::Regular), (Last::Yes, false, true));

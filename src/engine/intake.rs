@@ -2,6 +2,8 @@
 //! socket, and what the feed repeats is taken out here, because nothing later can tell a repeat
 //! from two equal trades. `producer` runs it live, `verify` offline.
 
+use compact_str::CompactString;
+
 use crate::model::{
     Arrival, Element, FeedEvent, FeedEventKind, FeedTrade, Frame, MalformedElement, RejectReason,
     Trade,
@@ -23,7 +25,7 @@ pub struct IntakeConfig {
     /// The connection's id.
     pub connection: i64,
     /// Producer name and key slot, for example `finnhub/0`.
-    pub feed: String,
+    pub feed: CompactString,
     /// Drop a frame of three or more elements that repeats the one before it, or only count it.
     pub drop_repeats: bool,
     /// A trade further ahead of both its arrival and the feed's time does not move feed time, ms.
@@ -332,7 +334,7 @@ impl Intake {
         Rejection {
             reason,
             connection: self.config.connection,
-            feed: self.config.feed.clone(),
+            feed: self.config.feed.to_string(),
             frame: self.frames,
             received_at_us: arrival.at_us,
             raw,
@@ -414,7 +416,7 @@ impl Intake {
             kind: FeedEventKind::Heartbeat,
             connection: self.config.connection,
             seq: 0,
-            feed: self.config.feed.clone(),
+            feed: self.config.feed.to_string(),
             at_us: arrival.at_us,
             feed_time_ms: self.feed_time_ms(arrival.monotonic_us),
             confirmed_at_us: confirmed.map(|at| at.at_us),

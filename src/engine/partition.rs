@@ -18,7 +18,7 @@ use super::rules::Rules;
 use super::session::SessionClock;
 use super::symbol_class::SymbolClass;
 use super::symbols::{SymbolIndex, Symbols};
-use super::windows::SlotKey;
+use super::windows::{Slot, SlotKey};
 
 /// The state of one partition and the rules that move it.
 #[derive(Debug)]
@@ -331,7 +331,7 @@ impl Engine {
         };
         let symbol = self.symbols.get_mut(index);
         if !std::mem::replace(&mut symbol.is_listed, true) {
-            effects.symbols.push(trade.symbol.clone());
+            effects.symbols.push(trade.symbol.to_string());
         }
         // What counts for nothing changes no bar, so it makes no window and no revision either.
         if judgement.disposition == Disposition::Merged && eligibility.volume {
@@ -374,36 +374,38 @@ impl Engine {
             if tier > 0 && self.is_silent(key) {
                 continue;
             }
-            self.ensure_slot(index, key);
-            if tier == 0 {
-                let slot = self.symbols.get_mut(index).windows.get_mut(key);
-                let accumulator = &mut slot.expect("the slot was made above").accumulator;
-                accumulator::add(accumulator, candidate, clean.price, clean.volume, eligibility);
-                accumulator.sessions |= 1 << session as u8;
-                self.save_later(index, key);
-            }
-            self.sample_later(index, key);
+            self.change(index, key, |slot| {
+                if tier == 0 {
+                    let sums = &mut slot.accumulator;
+                    accumulator::add(sums, candidate, clean.price, clean.volume, eligibility);
+                    sums.sessions |= 1 << session as u8;
+                }
+                tier == 0
+            });
         }
     }
 
-    /// Makes the slot when it is not there, and puts its end on the agenda.
-    pub(super) fn ensure_slot(&mut self, index: SymbolIndex, key: SlotKey) {
-        let (slot, is_new) = self.symbols.get_mut(index).windows.entry(key);
-        if is_new {
-            slot.unsaved = true;
-            self.to_save.push((index, key));
-            // A silent one has no bar to close.
-            let action = if self.is_silent(key) { Action::Evict } else { Action::Close };
-            self.put_on_agenda(index, key, action);
-        }
-    }
-
-    /// The next sample tells of the window, unless it is closed or silent.
-    pub(super) fn sample_later(&mut self, index: SymbolIndex, key: SlotKey) {
+    /// Changes a slot, which is made when it is not there. The changelog is told of it when it is
+    /// new or `change` says so, the next sample unless it is closed or silent. It is searched for
+    /// once: every trade comes here for every interval.
+    pub(super) fn change(
+        &mut self,
+        index: SymbolIndex,
+        key: SlotKey,
+        change: impl FnOnce(&mut Slot) -> bool,
+    ) {
         let is_silent = self.is_silent(key);
-        let Some(slot) = self.symbols.get_mut(index).windows.get_mut(key) else { return };
+        let (slot, is_new) = self.symbols.get_mut(index).windows.entry(key);
+        if (change(slot) || is_new) && !std::mem::replace(&mut slot.unsaved, true) {
+            self.to_save.push((index, key));
+        }
         if !slot.closed && !is_silent && !std::mem::replace(&mut slot.unsampled, true) {
             self.to_sample.push((index, key));
+        }
+        if is_new {
+            // A silent one has no bar to close.
+            let action = if is_silent { Action::Evict } else { Action::Close };
+            self.put_on_agenda(index, key, action);
         }
     }
 

@@ -1,5 +1,7 @@
 //! What an engine is told once: intervals, bounds, policy and tables. Pure values.
 
+use compact_str::CompactString;
+
 use crate::error::{Error, Result};
 use crate::model::{Amount, Interval, Session};
 
@@ -67,7 +69,7 @@ impl Rules {
         &self,
         class: SymbolClass,
         policy: Policy,
-        codes: &[String],
+        codes: &[CompactString],
         volume: Amount,
         session: Session,
     ) -> Eligibility {

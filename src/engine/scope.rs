@@ -200,8 +200,8 @@ impl Engine {
             let start_ms = self.rules.intervals[tier].window_of(base.start_ms).start_ms;
             let key = SlotKey { tier, start_ms };
             if !self.is_silent(key) {
-                self.ensure_slot(index, key);
-                self.sample_later(index, key);
+                // New or not, its content is as it was.
+                self.change(index, key, |_| false);
             }
         }
     }

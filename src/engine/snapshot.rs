@@ -178,7 +178,7 @@ impl Engine {
         };
         self.symbols.get_mut(index).windows.insert(key, slot);
         self.put_on_agenda(index, key, if is_over { Action::Evict } else { Action::Close });
-        self.sample_later(index, key);
+        self.change(index, key, |_| false);
     }
 
     fn tier_of(&self, interval: Interval) -> Option<usize> {

@@ -340,7 +340,7 @@ impl Tape {
         if judged.disposition != Disposition::Merged || !judged.updates_last {
             return;
         }
-        let symbol = || judged.trade.symbol.clone();
+        let symbol = || judged.trade.symbol.to_string();
         let (seen, quote) = self
             .quote
             .get_or_insert_with(|| (version, Quote { symbol: symbol(), price, ts: i64::MIN }));

@@ -31,13 +31,15 @@ impl Amount {
     }
 
     /// Up to 8 places and 15 digits, which is nearly every trade: the nearest multiple of 10⁻⁸ is
-    /// the shortest text, since two decimals of at most 15 digits never share a double.
+    /// the shortest text, since two decimals of at most 15 digits never share a double. Whatever
+    /// number is found, it is the right one when it gives the double back.
     fn from_short_decimal(value: f64) -> Option<Self> {
         const PLACES_8: f64 = 1e8;
-        const DIGITS_15: f64 = 1e15;
-        let scaled = (value * PLACES_8).round();
-        (scaled < DIGITS_15 && scaled / PLACES_8 == value)
-            .then(|| Self(scaled as u128 * 10u128.pow(SCALE - 8)))
+        const DIGITS_15: u64 = 1_000_000_000_000_000;
+        // `f64::round` is a call of the C library where the processor may be any.
+        let scaled = (value * PLACES_8 + 0.5) as u64;
+        (scaled < DIGITS_15 && scaled as f64 / PLACES_8 == value)
+            .then(|| Self(u128::from(scaled) * 10u128.pow(SCALE - 8)))
     }
 
     fn from_shortest_text(value: f64) -> Option<Self> {
@@ -105,6 +107,17 @@ impl fmt::Display for Amount {
     }
 }
 
+/// All 256 bits of a product, from those of its halves: most turnovers of one trade pass 128 bits,
+/// and the general multiplication of 256 bits costs as much as the rest of its window.
+fn product(a: u128, b: u128) -> U256 {
+    const LOW: u128 = u64::MAX as u128;
+    let (a_high, a_low, b_high, b_low) = (a >> 64, a & LOW, b >> 64, b & LOW);
+    let (low, high) = (a_low * b_low, a_high * b_high);
+    let (left, right) = (a_high * b_low, a_low * b_high);
+    let middle = (low >> 64) + (left & LOW) + (right & LOW);
+    U256::from_words(high + (left >> 64) + (right >> 64) + (middle >> 64), middle << 64 | low & LOW)
+}
+
 /// Σ price × volume as an exact integer of 10⁻³⁶; the numerator of VWAP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Turnover(U256);
@@ -113,11 +126,7 @@ impl Turnover {
     /// Adds `price × volume`; `None` past 256 bits (not reachable within `MAX_AMOUNT` and 2³⁰
     /// trades).
     pub fn checked_add_product(self, price: Amount, volume: Amount) -> Option<Self> {
-        let product = match price.0.checked_mul(volume.0) {
-            Some(small) => U256::from(small),
-            None => U256::from(price.0).checked_mul(U256::from(volume.0))?,
-        };
-        self.0.checked_add(product).map(Self)
+        self.0.checked_add(product(price.0, volume.0)).map(Self)
     }
 
     pub fn checked_add(self, other: Self) -> Option<Self> {
@@ -189,6 +198,12 @@ mod tests {
             if let Some(short) = Amount::from_short_decimal(value) {
                 prop_assert_eq!(Some(short), Amount::from_shortest_text(value));
             }
+        }
+
+        #[test]
+        fn a_product_of_halves_is_the_whole_product(a: u128, b: u128, cut in 0..u128::BITS) {
+            prop_assert_eq!(product(a, b >> cut), U256::from(a) * U256::from(b >> cut));
+            prop_assert_eq!(product(a >> cut, b), U256::from(a >> cut) * U256::from(b));
         }
 
         #[test]

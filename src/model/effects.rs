@@ -1,5 +1,7 @@
 //! What a step of the engine wants done: rows for the tables, records for the topics.
 
+use compact_str::CompactString;
+
 use super::bar::Bar;
 use super::completeness::{BarRevision, FeedGap};
 use super::feed_event::FeedEvent;
@@ -29,7 +31,7 @@ pub struct Effects {
     /// Symbols that this engine saw for the first time since it was made.
     pub symbols: Vec<String>,
     /// Sale-condition codes that no row of the table settles, one entry a trade and code.
-    pub unknown_codes: Vec<String>,
+    pub unknown_codes: Vec<CompactString>,
     /// Trades of US stocks at a time of which the calendar knows no holidays.
     pub outside_calendar: u64,
 }

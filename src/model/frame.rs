@@ -1,6 +1,10 @@
 //! One message of the feed's socket, taken apart but not yet numbered: what the codec hands to the
 //! intake, so that neither has to know the other.
 
+use compact_str::CompactString;
+
+use super::trade::Conditions;
+
 /// When something reached the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Arrival {
@@ -33,13 +37,13 @@ pub enum Element {
 /// What the feed says about one trade.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeedTrade {
-    pub symbol: String,
+    pub symbol: CompactString,
     pub price: f64,
     pub volume: f64,
     /// Milliseconds since the UNIX epoch.
     pub trade_time_ms: i64,
     /// `None`: null or missing.
-    pub conditions: Option<Vec<String>>,
+    pub conditions: Option<Conditions>,
     /// Its numbers that were sent with more digits than a double keeps (0, 1 or 2).
     pub inexact_numbers: u8,
 }

@@ -31,6 +31,7 @@ pub use state::{
     StateRecord, SymbolFeed, Tally, Told, WindowState,
 };
 pub use trade::{
-    Disposition, DuplicateReason, Judged, LateWindow, Lateness, Origin, RejectReason, Trade,
+    Conditions, Disposition, DuplicateReason, Judged, LateWindow, Lateness, Origin, RejectReason,
+    Trade,
 };
 pub use window::{Interval, Window};

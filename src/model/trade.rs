@@ -1,15 +1,22 @@
 //! One trade as the feed sent it, and what became of it.
 
+use compact_str::CompactString;
+use smallvec::SmallVec;
+
 use super::bar::Session;
+
+/// Sale-condition codes: most trades have one or two.
+pub type Conditions = SmallVec<[CompactString; 2]>;
 
 /// One element of a Finnhub trade frame with the identity that the producer gave it at the socket.
 ///
 /// `(connection, seq)` names it for good: Finnhub sends no id, and 10–23 % of genuine US prints
-/// share symbol, millisecond, price, size and conditions, so its content cannot name it.
+/// share symbol, millisecond, price, size and conditions, so its content cannot name it. Its texts
+/// are as short as texts get, and are kept without an allocation of their own up to 24 bytes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trade {
     /// As the feed spells it, for example `AAPL`, `BINANCE:BTCUSDT`, `IC MARKETS:1`.
-    pub symbol: String,
+    pub symbol: CompactString,
     /// In the quote currency. The decimal that this double prints as is the price.
     pub price: f64,
     /// Shares, or base-asset quantity; 0 is a price update.
@@ -17,7 +24,7 @@ pub struct Trade {
     /// Event time, milliseconds since the UNIX epoch.
     pub trade_time_ms: i64,
     /// Sale-condition codes in the feed's order. `None`: the feed sent null or nothing.
-    pub conditions: Option<Vec<String>>,
+    pub conditions: Option<Conditions>,
     /// The connection that delivered it: microseconds since the epoch at connect, made unique.
     pub connection: i64,
     /// Running number of the element on its connection, from 1.
@@ -26,7 +33,7 @@ pub struct Trade {
     /// (offline).
     pub received_at_us: i64,
     /// Which feed: producer name and key slot, for example `finnhub/0`.
-    pub feed: String,
+    pub feed: CompactString,
 }
 
 /// Where a record stood in the input log.

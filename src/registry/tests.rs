@@ -152,7 +152,7 @@ fn schemas_are_registered_and_records_framed_with_their_ids() {
         connection: 1,
         seq: 1,
         received_at_us: 0,
-        feed: String::new(),
+        feed: "".into(),
     };
     let mut bytes = Vec::new();
     avro.encode_silver(&trade, &mut bytes).expect("encodes");

@@ -367,7 +367,7 @@ mod tests {
     fn judged(symbol: &str, behind_ms: i64) -> Judged {
         Judged {
             trade: Trade {
-                symbol: symbol.to_owned(),
+                symbol: symbol.into(),
                 price: 1.0,
                 volume: 1.0,
                 trade_time_ms: 0,

@@ -77,7 +77,7 @@ pub fn trade(symbol: &str, trade_time_ms: i64, seq: i64) -> Judged {
             price: 164.0641,
             volume: 0.000_004,
             trade_time_ms,
-            conditions: Some(vec!["1".into(), "41".into()]),
+            conditions: Some(vec!["1".into(), "41".into()].into()),
             connection: 1_700_000_000_000_017,
             seq,
             received_at_us: trade_time_ms * 1_000 + 123_456,
@@ -169,7 +169,7 @@ pub fn trades_come_back_equal(world: &dyn World) -> Result<()> {
     bare.session = None;
     bare.updates_high_low = false;
     let mut late = trade("EQUAL", NOW_MS + 1, 3);
-    late.trade.conditions = Some(Vec::new());
+    late.trade.conditions = Some(Vec::new().into());
     late.disposition = Disposition::Late;
     late.lateness = Some(Lateness {
         watermark_ms: NOW_MS,
@@ -185,7 +185,7 @@ pub fn trades_come_back_equal(world: &dyn World) -> Result<()> {
     rejected.trade.price = f64::INFINITY;
     (rejected.updates_last, rejected.updates_high_low) = (false, false);
     rejected.updates_volume = false;
-    rejected.trade.conditions = Some(vec!["odd,one".into(), String::new()]);
+    rejected.trade.conditions = Some(vec!["odd,one".into(), "".into()].into());
     let all = vec![plain.clone(), bare.clone(), late.clone(), repeat, rejected];
     let reader = written(world, &of_trades(all.clone()))?;
     assert_eq!(reader.trades(&all_trades("EQUAL", Tier::Bronze))?, all);
@@ -402,7 +402,7 @@ pub fn absurd_trades_are_stored(world: &dyn World) -> Result<()> {
     assert_eq!(reader.trades(&all_trades("", Tier::Bronze))?, rows.trades[2..3]);
     let cut = reader.trades(&all_trades(&long, Tier::Bronze))?;
     assert_eq!(cut.len(), 1);
-    assert!(long.starts_with(&cut[0].trade.symbol));
+    assert!(long.starts_with(cut[0].trade.symbol.as_str()));
     Ok(())
 }
 

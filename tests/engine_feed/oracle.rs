@@ -74,7 +74,7 @@ pub enum Ending {
 
 impl Knowledge {
     pub fn trade(&mut self, trade: &Trade) -> Ending {
-        let owner = self.owners.get(&trade.symbol).and_then(|owners| owners.last());
+        let owner = self.owners.get(trade.symbol.as_str()).and_then(|owners| owners.last());
         let is_other = |owner: &Owner| {
             owner.connection != trade.connection && trade.received_at_us > owner.since_us
         };
@@ -315,7 +315,7 @@ pub fn judge(log: &[Record], intervals: &[Interval]) -> (BTreeMap<Key, Expected>
                 if ending == Ending::Merged {
                     for interval in intervals {
                         let start_ms = interval.window_of(trade.trade_time_ms).start_ms;
-                        let key = (trade.symbol.clone(), interval.length_ms(), start_ms);
+                        let key = (trade.symbol.to_string(), interval.length_ms(), start_ms);
                         let bar = bars.entry(key).or_default();
                         bar.volume += trade.volume;
                         bar.trade_count += 1;

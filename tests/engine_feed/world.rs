@@ -234,7 +234,7 @@ impl World {
             connection: connection.id,
             seq: connection.seq,
             received_at_us: ms(now_s + CLOCKS_S[feed]) * 1_000,
-            feed: format!("feed/{feed}"),
+            feed: format!("feed/{feed}").into(),
         }));
         if !std::mem::replace(&mut connection.is_dated, true) {
             self.tell(feed, FeedEventKind::Heartbeat, Vec::new());

@@ -128,7 +128,7 @@ pub fn judged(seq: i64, symbol: &str, disposition: Disposition) -> Judged {
             price: 100.0 + seq as f64,
             volume: 5.0,
             trade_time_ms: 300_000 + seq,
-            conditions: Some(vec!["1".into(), "8".into()]),
+            conditions: Some(vec!["1".into(), "8".into()].into()),
             connection: 9,
             seq,
             received_at_us: 300_000_500,

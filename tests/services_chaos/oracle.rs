@@ -201,7 +201,7 @@ impl Partition {
     fn window_state(&self, trade: &Trade) -> &'static str {
         let (interval, length) = INTERVALS[0];
         let start = trade.trade_time_ms.div_euclid(length) * length;
-        let key = (trade.symbol.clone(), interval, start);
+        let key = (trade.symbol.to_string(), interval, start);
         match self.windows.get(&key) {
             Some(window) if self.watermark < Some(start + length + LATENESS_MS) => {
                 if window.closing.is_some() { "closed" } else { "open" }
@@ -213,7 +213,7 @@ impl Partition {
     fn merge(&mut self, offset: i64, trade: &Trade) {
         for (interval, length) in INTERVALS {
             let start = trade.trade_time_ms.div_euclid(length) * length;
-            let key = (trade.symbol.clone(), interval, start);
+            let key = (trade.symbol.to_string(), interval, start);
             match self.windows.get_mut(&key) {
                 Some(window) => {
                     window.sum.add(offset, trade);

@@ -161,7 +161,7 @@ impl<'a> Script<'a> {
         self.last_connection = connection;
         let mut intake = Intake::new(IntakeConfig {
             connection,
-            feed: self.name.clone(),
+            feed: self.name.as_str().into(),
             drop_repeats: true,
             future_bound_ms: 60_000,
         });
@@ -262,7 +262,7 @@ impl<'a> Script<'a> {
             price: f64::from(self.random.random_range(90..110)) / 4.0,
             volume: f64::from(self.random.random_range(0..50)) / 10.0,
             trade_time_ms: now_ms - behind_ms,
-            conditions: has_codes.then(|| vec![code.to_owned()]),
+            conditions: has_codes.then(|| [code.into()].into_iter().collect()),
             inexact_numbers: 0,
         };
         if self.befalls("bad trade", feed.bad) { self.spoil(trade) } else { trade }
@@ -276,7 +276,7 @@ impl<'a> Script<'a> {
             3 => FeedTrade { volume: -2.0, ..trade },
             4 => FeedTrade { trade_time_ms: trade.trade_time_ms + 3_600_000, ..trade },
             5 => FeedTrade { trade_time_ms: 1_000, ..trade },
-            _ => FeedTrade { symbol: "X".repeat(70), ..trade },
+            _ => FeedTrade { symbol: "X".repeat(70).into(), ..trade },
         }
     }
 

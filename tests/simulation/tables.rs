@@ -52,7 +52,7 @@ pub fn bar_key(bar: &Bar) -> BarKey {
 }
 
 pub fn trade_key(trade: &Trade) -> TradeKey {
-    (trade.symbol.clone(), trade.trade_time_ms, trade.connection, trade.seq)
+    (trade.symbol.to_string(), trade.trade_time_ms, trade.connection, trade.seq)
 }
 
 /// All tables; rows with their write timestamps where those decide.

@@ -60,7 +60,7 @@ impl Bench {
             price: print.price,
             volume: print.volume,
             trade_time_ms: print.time_ms,
-            conditions: Some(print.codes.clone()),
+            conditions: Some(print.codes.iter().map(Into::into).collect()),
             connection: 1,
             seq: self.offset,
             received_at_us: 0,

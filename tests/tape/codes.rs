@@ -1,5 +1,6 @@
 //! One code at a time through the engine, alone and among ordinary trades; and lists of codes.
 
+use compact_str::CompactString;
 use proptest::prelude::*;
 use ticksmith::engine::conditions::Last;
 use ticksmith::engine::{ConditionTable, Policy};
@@ -135,7 +136,7 @@ fn check_window(
     let bars = bench.finish();
     let start_ms = prints[0].time_ms.div_euclid(FIVE_MINUTES) * FIVE_MINUTES;
     assert_eq!(bars.get(&(FIVE_MINUTES, start_ms)).map(content), expected, "{shown}");
-    let is_special = |one: &&Judged| one.trade.conditions.as_deref() == Some(&[code.to_owned()]);
+    let is_special = |one: &&Judged| one.trade.conditions.as_deref() == Some(&[code.into()]);
     let mut number = 0;
     for judged in bench.effects.trades.iter().filter(is_special) {
         let found = (judged.updates_last, judged.updates_high_low, judged.updates_volume);
@@ -184,8 +185,8 @@ fn a_price_update_of_a_us_stock_sets_nothing_and_is_counted() {
     assert_eq!(found, Content { prices: [None; 4], volume: 0.0, count: 1, excluded });
 }
 
-fn code() -> impl Strategy<Value = String> {
-    (0..MATRIX.len()).prop_map(|index| MATRIX[index].code.to_owned())
+fn code() -> impl Strategy<Value = CompactString> {
+    (0..MATRIX.len()).prop_map(|index| MATRIX[index].code.into())
 }
 
 proptest! {
@@ -199,7 +200,7 @@ proptest! {
         let table = ConditionTable::built_in().expect("the built-in table parses");
         let judged = table.judge(&codes, policy, session);
         prop_assert_eq!(judged, table.judge(&shuffled, policy, session), "order");
-        let judge = |one: &String| table.judge(std::slice::from_ref(one), policy, session);
+        let judge = |one: &CompactString| table.judge(std::slice::from_ref(one), policy, session);
         let singles: Vec<_> = codes.iter().map(judge).collect();
         let least = singles.iter().map(|one| one.last).min().unwrap_or(Last::Yes);
         prop_assert_eq!(judged.last, least);

@@ -114,9 +114,10 @@ matrix! {
 }
 
 /// What a trade with all of `codes` may update: the least of what each of them lets it.
-pub fn rights_of(codes: &[String], policy: Policy, in_regular_hours: bool) -> Rights {
+pub fn rights_of(codes: &[impl AsRef<str>], policy: Policy, in_regular_hours: bool) -> Rights {
     let each = codes.iter().map(|code| {
-        let row = MATRIX.iter().find(|row| row.code == code).expect("the matrix has the code");
+        let row =
+            MATRIX.iter().find(|row| row.code == code.as_ref()).expect("the matrix has the code");
         row.rights(policy, in_regular_hours)
     });
     each.fold(Full, |so_far, one| match (so_far, one) {

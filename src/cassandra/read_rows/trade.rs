@@ -66,7 +66,7 @@ impl TradeRow {
             lateness,
             origin: Origin { partition: self.log_partition, offset: self.log_offset },
             trade: Trade {
-                symbol: self.symbol,
+                symbol: self.symbol.into(),
                 price: self.price,
                 volume: self.volume,
                 trade_time_ms: self.ts.0,
@@ -74,7 +74,7 @@ impl TradeRow {
                 connection: self.connection,
                 seq: self.seq,
                 received_at_us: self.received_at.map_or(0, |_| self.written_at_us + earlier_us),
-                feed: self.feed,
+                feed: self.feed.into(),
             },
         })
     }

@@ -5,10 +5,14 @@
 //! The encoding is that of the Avro specification, "Binary Encoding"; the order is that of
 //! `trade.avsc`.
 
-use crate::model::Trade;
+use compact_str::CompactString;
+
+use crate::model::{Conditions, Trade};
 
 /// Bytes of the longest `long`.
 const LONG_BYTES_MAX: usize = 10;
+/// Of eight bytes of a `long`, the bits that say that another follows.
+const CONTINUED: u64 = 0x8080_8080_8080_8080;
 /// Branches of the union of `conditions`.
 const NULL: i64 = 0;
 const ARRAY: i64 = 1;
@@ -69,11 +73,40 @@ pub(super) fn read(datum: &[u8]) -> Option<Trade> {
     rest.0.is_empty().then_some(trade)
 }
 
+fn zigzag(value: u64) -> i64 {
+    (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
+}
+
 /// What is left to read.
 struct Datum<'a>(&'a [u8]);
 
 impl Datum<'_> {
     fn long(&mut self) -> Option<i64> {
+        // Lengths, counts and branches.
+        if let [byte @ 0..0x80, rest @ ..] = self.0 {
+            self.0 = rest;
+            return Some(zigzag(u64::from(*byte)));
+        }
+        self.long_at_once().or_else(|| self.long_by_byte())
+    }
+
+    /// Times and identities: seven or eight bytes, where there are eight left to look at.
+    fn long_at_once(&mut self) -> Option<i64> {
+        let word = u64::from_le_bytes(*self.0.first_chunk()?);
+        let last_bytes = !word & CONTINUED;
+        if last_bytes == 0 {
+            return None;
+        }
+        let bits = last_bytes.trailing_zeros() + 1;
+        self.0 = &self.0[bits as usize / 8..];
+        // Groups of seven bits move together: to pairs, to fours, to one of eight.
+        let groups = word & (u64::MAX >> (u64::BITS - bits)) & !CONTINUED;
+        let pairs = groups & 0x007f_007f_007f_007f | (groups & 0x7f00_7f00_7f00_7f00) >> 1;
+        let fours = pairs & 0x0000_3fff_0000_3fff | (pairs & 0x3fff_0000_3fff_0000) >> 2;
+        Some(zigzag(fours & 0x0fff_ffff | (fours & 0x0fff_ffff_0000_0000) >> 4))
+    }
+
+    fn long_by_byte(&mut self) -> Option<i64> {
         let (mut value, mut shift) = (0_u64, 0);
         for (index, byte) in self.0.iter().take(LONG_BYTES_MAX).enumerate() {
             value |= u64::from(byte & 0x7f) << shift;
@@ -82,7 +115,7 @@ impl Datum<'_> {
                 // The tenth byte has one bit that counts.
                 let fits = index + 1 < LONG_BYTES_MAX || *byte <= 1;
                 self.0 = &self.0[index + 1..];
-                return fits.then(|| (value >> 1).cast_signed() ^ -(value & 1).cast_signed());
+                return fits.then(|| zigzag(value));
             }
         }
         None
@@ -94,15 +127,15 @@ impl Datum<'_> {
         Some(f64::from_le_bytes(*bytes))
     }
 
-    fn text(&mut self) -> Option<String> {
+    fn text(&mut self) -> Option<CompactString> {
         let length = usize::try_from(self.long()?).ok()?;
         let (bytes, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
-        Some(str::from_utf8(bytes).ok()?.to_owned())
+        CompactString::from_utf8(bytes).ok()
     }
 
     /// An array of one block, as we write it.
-    fn conditions(&mut self) -> Option<Option<Vec<String>>> {
+    fn conditions(&mut self) -> Option<Option<Conditions>> {
         match self.long()? {
             NULL => return Some(None),
             ARRAY => {}
@@ -113,7 +146,7 @@ impl Datum<'_> {
         if count > self.0.len() {
             return None;
         }
-        let codes = (0..count).map(|_| self.text()).collect::<Option<Vec<String>>>()?;
+        let codes = (0..count).map(|_| self.text()).collect::<Option<Conditions>>()?;
         (count == 0 || self.long()? == 0).then_some(Some(codes))
     }
 }

@@ -1,23 +1,26 @@
 //! The wire form of a late trade; the field names are those of `late.avsc`.
 
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 use super::bar::SessionField;
+use super::trade::read_conditions;
 use crate::error::{Error, Result};
-use crate::model::{Disposition, Judged, LateWindow, Lateness, Origin, Trade};
+use crate::model::{Conditions, Disposition, Judged, LateWindow, Lateness, Origin, Trade};
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "LateTrade")]
 pub(super) struct LateRecord {
-    symbol: String,
+    symbol: CompactString,
     price: f64,
     volume: f64,
     trade_time: i64,
-    conditions: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "read_conditions")]
+    conditions: Option<Conditions>,
     connection: i64,
     seq: i64,
     received_at: i64,
-    feed: String,
+    feed: CompactString,
     source_partition: i32,
     source_offset: i64,
     watermark: i64,

@@ -18,7 +18,7 @@ fn sample_trade() -> Trade {
         price: 0.00141342,
         volume: 23.0,
         trade_time_ms: 1_570_752_011_620,
-        conditions: Some(vec!["1".into(), "12".into()]),
+        conditions: Some(vec!["1".into(), "12".into()].into()),
         connection: 1_570_752_000_000_001,
         seq: 7,
         received_at_us: 1_570_752_011_700_123,
@@ -351,7 +351,7 @@ fn without_feed() -> (Vec<u8>, Trade) {
             ("connection", trade.connection.into()),
         ],
     );
-    let expected = Trade { conditions: None, received_at_us: 0, feed: String::new(), ..trade };
+    let expected = Trade { conditions: None, received_at_us: 0, feed: "".into(), ..trade };
     (datum, expected)
 }
 
@@ -421,21 +421,23 @@ fn an_announced_length_beyond_the_bound_is_refused() {
 }
 
 pub(super) fn any_trade() -> impl Strategy<Value = Trade> {
-    let numbers = (any::<f64>(), any::<f64>(), any::<i64>(), any::<i64>(), any::<i64>());
+    // Of every length on the wire.
+    let long = || (any::<i64>(), 0..i64::BITS).prop_map(|(any, bits)| any >> bits);
+    let numbers = (any::<f64>(), any::<f64>(), long(), long(), long());
     let texts =
         (".{0,12}", ".{0,8}", proptest::option::of(proptest::collection::vec(".{0,3}", 0..5)));
-    (numbers, texts, any::<i64>()).prop_map(|(numbers, (symbol, feed, conditions), received)| {
+    (numbers, texts, long()).prop_map(|(numbers, (symbol, feed, conditions), received)| {
         let (price, volume, trade_time_ms, connection, seq) = numbers;
         Trade {
-            symbol,
+            symbol: symbol.into(),
             price,
             volume,
             trade_time_ms,
-            conditions,
+            conditions: conditions.map(|codes| codes.into_iter().map(Into::into).collect()),
             connection,
             seq,
             received_at_us: received,
-            feed,
+            feed: feed.into(),
         }
     })
 }

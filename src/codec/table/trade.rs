@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::{Cell, Column, Kind, Row};
 use crate::codec::row;
-use crate::model::{Judged, LateWindow, Lateness, Session};
+use crate::model::{Conditions, Judged, LateWindow, Lateness, Session};
 
 static TRADE: LazyLock<Vec<Column<Judged>>> = LazyLock::new(|| {
     let mut columns = received_columns();
@@ -43,7 +43,7 @@ fn received_columns() -> Vec<Column<Judged>> {
         })
         .nullable(),
         Column::new("conditions", Kind::Text, conditions, |it: &Judged| {
-            let text = |codes: &Vec<String>| {
+            let text = |codes: &Conditions| {
                 let mut text = String::new();
                 row::write_conditions(codes, &mut text);
                 text

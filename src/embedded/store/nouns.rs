@@ -1,5 +1,6 @@
 //! Rows of the embedded store, made nouns again.
 
+use compact_str::CompactString;
 use rusqlite::Row;
 use rusqlite::types::{Type, ValueRef};
 
@@ -46,6 +47,11 @@ fn parsed_option<T>(
     }
 }
 
+/// A column that is never null.
+fn short(row: &Row<'_>, column: &str) -> rusqlite::Result<CompactString> {
+    Ok(row.get_ref(column)?.as_str()?.into())
+}
+
 pub fn read_trade(row: &Row<'_>) -> rusqlite::Result<Judged> {
     let reason: Option<String> = row.get("reason")?;
     let reason = reason.unwrap_or_default();
@@ -53,7 +59,7 @@ pub fn read_trade(row: &Row<'_>) -> rusqlite::Result<Judged> {
     let [updates_last, updates_high_low, updates_volume] = updates.unwrap_or_default();
     Ok(Judged {
         trade: Trade {
-            symbol: row.get("symbol")?,
+            symbol: short(row, "symbol")?,
             // SQLite keeps NaN as null.
             price: row.get::<_, Option<f64>>("price")?.unwrap_or(f64::NAN),
             volume: row.get::<_, Option<f64>>("volume")?.unwrap_or(f64::NAN),
@@ -62,7 +68,7 @@ pub fn read_trade(row: &Row<'_>) -> rusqlite::Result<Judged> {
             connection: row.get("connection")?,
             seq: row.get("seq")?,
             received_at_us: row.get("received_at_us")?,
-            feed: row.get("feed")?,
+            feed: short(row, "feed")?,
         },
         origin: Origin { partition: row.get("log_partition")?, offset: row.get("log_offset")? },
         disposition: parsed(row, "disposition", |text| Disposition::parse(text, &reason))?,

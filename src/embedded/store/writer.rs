@@ -79,7 +79,7 @@ impl Writer<'_> {
             trade.volume,
             trade.conditions.as_ref().map(|_| conditions.as_str()),
             trade.received_at_us,
-            trade.feed,
+            trade.feed.as_str(),
             judged.disposition.as_str(),
             (!reason.is_empty()).then_some(reason),
             judged.session.map(|session| session.as_str()),

@@ -1,5 +1,7 @@
 //! The trades of a window, judged once more and added up as the engine does it.
 
+use compact_str::CompactString;
+
 use crate::model::{
     Accumulator, Amount, Candidate, Exclusion, ForbiddenVolume, Judged, PricePoint, Session,
     VolumeSplit,
@@ -158,9 +160,9 @@ impl Reading<'_> {
         is_so: impl Fn(Eligibility) -> bool,
     ) -> Vec<&'s str> {
         let codes = seen.judged.trade.conditions.as_deref().unwrap_or_default();
-        let alone = |code: &String| {
+        let alone = |code: &CompactString| {
             is_so(self.conditions.judge(std::slice::from_ref(code), self.policy, seen.session))
         };
-        codes.iter().filter(|code| alone(code)).map(String::as_str).collect()
+        codes.iter().filter(|code| alone(code)).map(CompactString::as_str).collect()
     }
 }

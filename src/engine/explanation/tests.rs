@@ -37,7 +37,7 @@ fn trade(seq: i64, after_ms: i64, price: f64, volume: f64, codes: &[&str]) -> Tr
         price,
         volume,
         trade_time_ms: START_MS + after_ms,
-        conditions: Some(codes.iter().map(|code| (*code).to_owned()).collect()),
+        conditions: Some(codes.iter().copied().map(Into::into).collect()),
         connection: 7,
         seq,
         received_at_us: 0,
@@ -190,7 +190,7 @@ fn what_was_changed_in_a_table_is_found_and_named() {
     assert_eq!(it.agreement, Agreement::TradesGone, "silver does not keep them so long");
 
     let mut other = evidence(trades());
-    other.silver[0].trade.conditions = Some(vec!["12".into()]);
+    other.silver[0].trade.conditions = Some(vec!["12".into()].into());
     let it = explain(&rules(), &question(), other);
     assert!(why(&it, "open").contains("sets another"), "{}", why(&it, "open"));
 }

@@ -1,8 +1,8 @@
 //! The sentences of an explanation.
 
 use crate::model::{
-    Agreement, Bar, BarState, Exclusion, GapInside, Judged, LateWindow, PricePoint, Session,
-    Verdict,
+    Agreement, Bar, BarState, Conditions, Exclusion, GapInside, Judged, LateWindow, PricePoint,
+    Session, Verdict,
 };
 
 use super::super::conditions::{Eligibility, Last, Policy};
@@ -214,7 +214,7 @@ pub(super) fn trade(seen: &Seen, reading: Reading) -> String {
 fn full_right(seen: &Seen, reading: Reading) -> String {
     match reading.policy {
         Policy::All => "may set every price: the policy lets every trade".to_owned(),
-        _ if seen.judged.trade.conditions.as_ref().is_none_or(Vec::is_empty) => {
+        _ if seen.judged.trade.conditions.as_ref().is_none_or(Conditions::is_empty) => {
             "may set every price: no code keeps it from it".to_owned()
         }
         _ => "may set every price: each of its codes may".to_owned(),

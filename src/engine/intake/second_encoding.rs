@@ -1,6 +1,8 @@
 //! The feed has two encodings of sale conditions, with `1` for a regular trade and without, and now
 //! and then one frame carries the same group of trades in both. The second one is found here.
 
+use compact_str::CompactString;
+
 use crate::model::{Element, FeedTrade};
 
 /// One repeated trade may be two genuine ones.
@@ -78,12 +80,12 @@ fn is_same_trade(first: &FeedTrade, second: &FeedTrade) -> bool {
 }
 
 /// Null, `[]` and nothing at all say the same.
-fn codes(trade: &FeedTrade) -> &[String] {
+fn codes(trade: &FeedTrade) -> &[CompactString] {
     trade.conditions.as_deref().unwrap_or_default()
 }
 
 /// The codes without those in which the encodings differ: `1` (regular) and `41` (a neutral flag).
-fn telling_codes(trade: &FeedTrade) -> impl Iterator<Item = &String> {
+fn telling_codes(trade: &FeedTrade) -> impl Iterator<Item = &CompactString> {
     codes(trade).iter().filter(|code| !matches!(code.as_str(), "1" | "41"))
 }
 
@@ -150,7 +152,7 @@ mod tests {
                 price: f64::from(price),
                 volume: 1.0,
                 trade_time_ms: 1,
-                conditions: Some(codes.iter().map(ToString::to_string).collect()),
+                conditions: Some(codes.iter().copied().map(Into::into).collect()),
                 inexact_numbers: 0,
             })
         })

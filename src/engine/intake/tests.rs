@@ -22,7 +22,7 @@ fn trade(time_ms: i64, price: f64, volume: f64, codes: &[&str]) -> Element {
         price,
         volume,
         trade_time_ms: NOW_MS + time_ms,
-        conditions: Some(codes.iter().map(ToString::to_string).collect()),
+        conditions: Some(codes.iter().copied().map(Into::into).collect()),
         inexact_numbers: 0,
     })
 }

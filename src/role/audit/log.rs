@@ -234,8 +234,8 @@ fn check_offsets(log: &[Record], partition: i32) -> Result<()> {
 fn symbols_of(log: &[Record]) -> BTreeSet<String> {
     let mut symbols = BTreeSet::new();
     for trade in log.iter().filter_map(trade_of) {
-        if !symbols.contains(&trade.symbol) {
-            symbols.insert(trade.symbol.clone());
+        if !symbols.contains(trade.symbol.as_str()) {
+            symbols.insert(trade.symbol.to_string());
         }
     }
     symbols

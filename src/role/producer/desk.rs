@@ -140,7 +140,7 @@ impl Desk {
         self.release(slot, arrival, "followed by a new connection");
         let mut intake = Intake::new(IntakeConfig {
             connection,
-            feed: self.slots[slot].feed.clone(),
+            feed: self.slots[slot].feed.as_str().into(),
             drop_repeats: self.drop_repeats,
             future_bound_ms: self.future_bound_ms,
         });

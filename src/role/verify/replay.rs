@@ -168,8 +168,8 @@ impl<'a> Run<'a> {
     }
 
     fn is_wanted(&mut self, trade: &Trade) -> bool {
-        if !self.symbols.contains(&trade.symbol) {
-            self.symbols.insert(trade.symbol.clone());
+        if !self.symbols.contains(trade.symbol.as_str()) {
+            self.symbols.insert(trade.symbol.to_string());
         }
         self.wanted.is_none_or(|wanted| wanted == trade.symbol)
     }

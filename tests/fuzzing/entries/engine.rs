@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use ticksmith::codec::row;
 use ticksmith::engine::{Engine, Input, Policy, Rules};
 use ticksmith::model::{
-    Bar, Effects, FeedEvent, FeedEventKind, Origin, RejectReason, StateRecord, Trade,
+    Bar, Conditions, Effects, FeedEvent, FeedEventKind, Origin, RejectReason, StateRecord, Trade,
 };
 
 use super::samples::{self, AVRO, CONNECTION, NOW_MS, interval};
@@ -120,11 +120,10 @@ impl Market {
             1 => Some(draw.short().to_vec()),
             _ => Some(symbol.clone().into_bytes()),
         };
-        let codes = |draw: &mut Draw<'_>, count| {
-            (0..count).map(|_| CODES[draw.below(8)].to_owned()).collect()
-        };
+        let codes =
+            |draw: &mut Draw<'_>, count| (0..count).map(|_| CODES[draw.below(8)].into()).collect();
         let conditions = match draw.below(8) {
-            0 => Some(Vec::new()),
+            0 => Some(Conditions::new()),
             count @ 1..=4 => Some(codes(draw, count)),
             _ => None,
         };
@@ -135,7 +134,7 @@ impl Market {
             _ => self.clock_ms * 1_000,
         };
         let trade = Trade {
-            symbol,
+            symbol: symbol.into(),
             price: number(draw),
             volume: number(draw),
             trade_time_ms,
@@ -143,7 +142,7 @@ impl Market {
             connection,
             seq,
             received_at_us,
-            feed: feed(draw),
+            feed: feed(draw).into(),
         };
         Happening::Trade(trade, key)
     }

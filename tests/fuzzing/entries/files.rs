@@ -9,7 +9,7 @@ use ticksmith::codec::csv::{read_bars, write_bars};
 use ticksmith::config::{Config, Environment, Lifetimes, RawConfig, to_json, to_toml};
 use ticksmith::engine::{ConditionTable, Policy};
 use ticksmith::error::{Error, Result};
-use ticksmith::model::Session;
+use ticksmith::model::{Conditions, Session};
 use ticksmith::role::{verify, wiring};
 use ticksmith::websocket::simulator::Recording;
 
@@ -117,7 +117,7 @@ pub fn condition_table(bytes: &[u8]) {
         Err(error) => return assert!(is_mended_by_the_user(&error), "{error}"),
     };
     assert!(table.version() > 0);
-    let codes: Vec<String> = text.split([',', '\n']).take(64).map(str::to_owned).collect();
+    let codes: Conditions = text.split([',', '\n']).take(64).map(Into::into).collect();
     for policy in [Policy::Sip, Policy::Conservative, Policy::All] {
         for session in Session::ALL {
             table.judge(&codes, policy, *session);

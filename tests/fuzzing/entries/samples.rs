@@ -27,7 +27,7 @@ pub fn trade() -> Trade {
         price: 189.25,
         volume: 100.0,
         trade_time_ms: NOW_MS,
-        conditions: Some(vec!["1".into(), "12".into()]),
+        conditions: Some(vec!["1".into(), "12".into()].into()),
         connection: CONNECTION,
         seq: 7,
         received_at_us: NOW_MS * 1_000 + 80_123,

@@ -94,7 +94,8 @@ impl Store for Memory {
         self.with(|tables| {
             for judged in &rows.trades {
                 let trade = &judged.trade;
-                let key = (trade.symbol.clone(), trade.trade_time_ms, trade.connection, trade.seq);
+                let key =
+                    (trade.symbol.to_string(), trade.trade_time_ms, trade.connection, trade.seq);
                 let written_us = row::trade_write_timestamp_us(judged);
                 let known = tables.bronze.get(&key).map(row::trade_write_timestamp_us);
                 if known.is_none_or(|known_us| known_us <= written_us) {
@@ -136,7 +137,7 @@ impl StoreReader for Memory {
     fn symbols(&self) -> Result<Vec<String>> {
         let mut symbols: Vec<String> = self.with(|tables| {
             let believed = tables.bronze.values().filter(|judged| judged.disposition.is_silver());
-            believed.map(|judged| judged.trade.symbol.clone()).collect()
+            believed.map(|judged| judged.trade.symbol.to_string()).collect()
         });
         symbols.sort();
         symbols.dedup();
