@@ -13,6 +13,10 @@ pub enum Job {
     Spark,
 }
 
+/// How long outputs are kept: a hundred years. Flink and Kafka Streams give their records the time
+/// of the trades, which lies years back, and a broker deletes by that time, every five minutes.
+const KEPT_HOURS: &str = "876000";
+
 /// Spark reaches into the JDK; these are what its own launcher passes on 17.
 const SPARK_OPENS: [&str; 10] = [
     "java.base/java.lang",
@@ -120,6 +124,7 @@ impl Place {
             .env("TICKSMITH__TOPICS__TRADES", &pass.trades)
             .env("TICKSMITH__TOPICS__BARS", pass.bars())
             .env("TICKSMITH__TOPICS__CHANGELOG", format!("changelog-{}", pass.name))
+            .env("TICKSMITH__TOPICS__OUTPUT_RETENTION_HOURS", KEPT_HOURS)
             .env("TICKSMITH__STREAM__SILVER_TOPIC", "false")
             .env("TICKSMITH__STREAM__STORE", store)
             .env("TICKSMITH__STREAM__HTTP_PORT", "0")
