@@ -21,6 +21,22 @@ impl Row {
         }
     }
 
+    /// How many times the other's CPU it takes; both have as many records.
+    fn beside(&self, own: &Self) -> String {
+        let with_start = self.measured.cpu_seconds / own.measured.cpu_seconds;
+        // The difference of two numbers of which one is nearly the other says nothing.
+        if self.running().cpu_seconds < self.start_up.cpu_seconds / 4.0 {
+            return format!(
+                "{with_start:.1} times ticksmith's CPU per trade with the starts; too few trades \
+                 to take the starts off"
+            );
+        }
+        let running = self.running().cpu_seconds / own.running().cpu_seconds;
+        format!(
+            "{running:.1} times ticksmith's CPU per trade, {with_start:.1} times with the starts"
+        )
+    }
+
     fn cells(&self) -> String {
         let (whole, running) = (&self.measured, self.running());
         format!(
@@ -51,13 +67,7 @@ pub fn print(mode: &str, rows: &[Row]) {
         println!("{}", row.cells());
     }
     let Some(own) = rows.iter().find(|row| row.job == Job::Ticksmith) else { return };
-    // All rows have as many records.
-    let cost = |row: &Row| row.running().cpu_seconds;
     for row in rows.iter().filter(|row| row.job != Job::Ticksmith) {
-        println!(
-            "{}: {:.1} times ticksmith's CPU per trade",
-            row.job.name(),
-            cost(row) / cost(own)
-        );
+        println!("{}: {}", row.job.name(), row.beside(own));
     }
 }
