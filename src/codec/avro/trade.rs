@@ -34,8 +34,8 @@ pub(super) struct Reference<'a>(#[serde(serialize_with = "write")] pub(super) &'
 #[serde(transparent)]
 pub(super) struct Owned(#[serde(with = "TradeFields")] pub(super) Trade);
 
-/// Codes by way of a `Vec`, which makes room as they come: a damaged record claims any number of
-/// them, and the other would believe it.
+/// Codes by way of a `Vec`, which makes room as they come: a damaged record may claim any number of
+/// them, and `SmallVec` makes room for as many as are claimed.
 pub(super) fn read_conditions<'de, D>(deserializer: D) -> Result<Option<Conditions>, D::Error>
 where
     D: serde::Deserializer<'de>,

@@ -47,8 +47,8 @@ fn parsed_option<T>(
     }
 }
 
-/// A column that is never null.
-fn short(row: &Row<'_>, column: &str) -> rusqlite::Result<CompactString> {
+/// A text that is never null and mostly short.
+fn text(row: &Row<'_>, column: &str) -> rusqlite::Result<CompactString> {
     Ok(row.get_ref(column)?.as_str()?.into())
 }
 
@@ -59,7 +59,7 @@ pub fn read_trade(row: &Row<'_>) -> rusqlite::Result<Judged> {
     let [updates_last, updates_high_low, updates_volume] = updates.unwrap_or_default();
     Ok(Judged {
         trade: Trade {
-            symbol: short(row, "symbol")?,
+            symbol: text(row, "symbol")?,
             // SQLite keeps NaN as null.
             price: row.get::<_, Option<f64>>("price")?.unwrap_or(f64::NAN),
             volume: row.get::<_, Option<f64>>("volume")?.unwrap_or(f64::NAN),
@@ -68,7 +68,7 @@ pub fn read_trade(row: &Row<'_>) -> rusqlite::Result<Judged> {
             connection: row.get("connection")?,
             seq: row.get("seq")?,
             received_at_us: row.get("received_at_us")?,
-            feed: short(row, "feed")?,
+            feed: text(row, "feed")?,
         },
         origin: Origin { partition: row.get("log_partition")?, offset: row.get("log_offset")? },
         disposition: parsed(row, "disposition", |text| Disposition::parse(text, &reason))?,
